@@ -58,7 +58,7 @@ def _gzip(planning: Planning, size: int) -> Option:
     )
     size += gzip_frame(planning)
     notes = (
-        "zlib level 9; gzip -9 can differ by some bytes"
+        "zlib level 9; gzip -9 can differ by about one percent"
         if planning.subject.is_file
         else "zlib level 9 over a reproducible tar archive"
     )
@@ -92,7 +92,7 @@ def _zstd(planning: Planning, size: int) -> Option:
         if not _is_plain(planning)
         else f"zstd -19 {planning.subject.shell_name}"
     )
-    notes = "measured with libzstd; other versions can differ by some bytes"
+    notes = "measured with libzstd; other versions can differ by several percent"
     return Option(
         "zstd-19",
         size,
@@ -112,7 +112,7 @@ def _brotli(planning: Planning, size: int) -> Option:
         else f"brotli -q 11 {planning.subject.shell_name}"
     )
     notes = (
-        "measured with the Rust library; the C tool can differ by some bytes; browsers decode it over HTTPS"
+        "measured with the Rust library; the C tool can differ; browsers decode it over HTTPS"
     )
     return Option(
         "brotli-11",
