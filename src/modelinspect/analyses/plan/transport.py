@@ -24,8 +24,10 @@ def find_slow(planning: Planning) -> Iterator[Outcome]:
     size, is_limited = planning.subject.size, planning.deadline is not None and not planning.wanted
     if is_limited and size > _BROTLI_MOST:
         wanted.remove(Compressor.BROTLI)
-        reason = f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it"
-        yield LeftOut((Compressor.BROTLI,), reason)
+        yield LeftOut(
+            (Compressor.BROTLI,),
+            f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it",
+        )
     for group in [wanted] if size <= AT_ONCE else [[one] for one in wanted]:
         yield from compressed(planning, group)
 
@@ -111,9 +113,7 @@ def _brotli(planning: Planning, size: int) -> Option:
         if not _is_plain(planning)
         else f"brotli -q 11 {planning.subject.shell_name}"
     )
-    notes = (
-        "measured with the Rust library; the C tool can differ; browsers decode it over HTTPS"
-    )
+    notes = "measured with the Rust library; the C tool can differ; browsers decode it over HTTPS"
     return Option(
         "brotli-11",
         size,
