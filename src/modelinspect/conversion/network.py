@@ -70,7 +70,9 @@ class Value:
     """What an operator takes or makes: its whole shape (-1: the batch), its type, its location.
 
     ``is_variable`` means that it keeps what an operator writes into it, and starts with zeros; ``origin``
-    which function it was in that became part of the network, if it is one of several.
+    which function it was in that became part of the network, if it is one of several. ``stage`` and ``made``
+    tell when the converter makes a constant (`modelinspect.conversion.passes.order`): in which stage, and in
+    which turn of a pass, after how many others; -1 and 0 where that is not decided.
     """
 
     shape: tuple[int, ...]
@@ -79,6 +81,8 @@ class Value:
     constant: Constant | None = None
     is_variable: bool = False
     origin: int = 0
+    stage: int = -1
+    made: tuple[int, int] = (0, 0)
 
     @property
     def vector(self) -> Array | None:
@@ -97,6 +101,8 @@ class Op:
 
     ``is_scaled`` means that a convolution's kernel took in factors before anything else was done.
     ``is_reshape`` means that tracing wrote it as a reshape, and not as another change of the shape.
+    ``turn`` is the last turn of a pass that changed it, ``is_unsettled`` that what it took is computed in the
+    next one.
     ``networks`` are what a loop runs: the last inputs, ``captured`` of them, are constants that these take,
     and not the operator itself.
     """
@@ -111,6 +117,8 @@ class Op:
     networks: tuple[Network, ...] = ()
     captured: int = 0
     is_reshape: bool = False
+    turn: int = 0
+    is_unsettled: bool = False
 
     @property
     def output(self) -> Value:
@@ -129,6 +137,7 @@ class Network:
 
     ``ghosts`` are constants of operators that are computed away; constants that equal one lose their
     location. ``lasting`` are constants that become options late, and loops take those that they have too.
+    ``beginning`` are the constants that are where the function begins, in order.
     ``captures`` are a loop's constants of the network around it. ``is_rough`` means that an operator is
     guessed, so the shapes of what follows it may not fit.
     """
@@ -141,6 +150,7 @@ class Network:
     is_rough: bool = False
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
+    beginning: list[Value] = field(default_factory=list)
 
     def add(
         self,

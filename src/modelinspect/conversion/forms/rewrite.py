@@ -211,8 +211,7 @@ def _is_halved(model: Model) -> bool:
 
 
 def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> list[Node]:
-    """Return tensors in the order in which the converter writes them, which moves paddings: quantized
-    constants after the others.
+    """Return tensors in the order in which the converter writes them, which moves paddings.
 
     Where the model was read and written again, constants are before their first use.
     ``names`` counts those that were given so far, where they are given again.
@@ -223,17 +222,7 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
     if names is not None:
         return _in_half_order(graph, constants, names)
     if not model.is_reread:
-        quantized = [
-            is_constant and tensor.number("type") == INT8
-            for is_constant, tensor in zip(constants, graph.tensors, strict=True)
-        ]
-        last = max((index for index, is_constant in enumerate(constants) if is_constant), default=-1) + 1
-        head = [tensor for tensor, later in zip(graph.tensors[:last], quantized, strict=False) if not later]
-        return (
-            head
-            + [tensor for tensor, later in zip(graph.tensors, quantized, strict=True) if later]
-            + graph.tensors[last:]
-        )
+        return _in_folded_order(graph, constants)
     order: dict[int, None] = dict.fromkeys(graph.node.vector("inputs").values)
     for number, operation in enumerate(graph.operators):
         inputs = operation.node.vector("inputs").values
@@ -256,6 +245,27 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
         order.update(dict.fromkeys(operation.node.vector("outputs").values))
     order.update(dict.fromkeys(range(len(graph.tensors))))
     return [graph.tensors[index] for index in order if 0 <= index < len(graph.tensors)]
+
+
+def _in_folded_order(graph: Graph, constants: list[bool]) -> list[Node]:
+    """Return tensors as they are after the converter folded constants beside quantized ones.
+
+    Folding keeps the constants that the function begins with. It moves every later one to the beginning, so
+    these are in reverse then. Quantized constants are not folded: the first of them ends the beginning.
+    """
+    last = max((index for index, is_constant in enumerate(constants) if is_constant), default=-1) + 1
+    others: list[Node] = []
+    kept: list[Node] = []
+    moved: list[Node] = []
+    quantized: list[Node] = []
+    for tensor, is_constant in zip(graph.tensors[:last], constants, strict=False):
+        if not is_constant:
+            others.append(tensor)
+        elif tensor.number("type") == INT8:
+            quantized.append(tensor)
+        else:
+            (moved if quantized else kept).append(tensor)
+    return [*others, *reversed(moved), *kept, *quantized, *graph.tensors[last:]]
 
 
 def _in_half_order(graph: Graph, constants: list[bool], names: dict[bytes, int]) -> list[Node]:

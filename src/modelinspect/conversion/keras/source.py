@@ -16,10 +16,11 @@ from modelinspect.conversion.graph.lowering import Lowering, unmark
 from modelinspect.conversion.graph.patterns import keep_dimensions
 from modelinspect.conversion.keras.model import Flow
 from modelinspect.conversion.keras.recurrent import needs_batch
-from modelinspect.conversion.network import Constant, Network
+from modelinspect.conversion.network import Constant, Network, Op
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
-from modelinspect.conversion.releases import NEWEST, Release
+from modelinspect.conversion.passes.imported import in_imported_order
+from modelinspect.conversion.releases import NEWEST, ConstantNames, Release
 from modelinspect.conversion.tree import Node
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.records import dataclass, field
@@ -89,6 +90,8 @@ def keras_source(subject: Subject, release: Release = NEWEST) -> Source:
         is_tested = is_of_tested_version(subject.artifact)
         certain = is_tested and is_certain(lowering.operations, network, has_layers=True)
         certain = certain and (release is NEWEST or "Mul" not in lowering.operations)
+        if release.constants is ConstantNames.USERS:
+            network.ops = [each for each in in_imported_order(network) if isinstance(each, Op)]
         keep_dimensions(network)
         fuse(network)
     unmark(network)

@@ -18,9 +18,10 @@ from modelinspect.conversion.operators import (
     SUB,
     TRANSPOSE,
 )
+from modelinspect.conversion.passes.groups import constants_in_order
 from modelinspect.conversion.passes.lengths import after_unknown_lengths
 from modelinspect.conversion.passes.moved import forget_moved
-from modelinspect.conversion.passes.order import constants_in_order
+from modelinspect.conversion.passes.order import in_order
 from modelinspect.conversion.releases import NEWEST, ConstantNames, Release
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
@@ -85,11 +86,13 @@ class _Emitter:
         for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
             if id(value) not in uncertain:  # a cast to the shape of the signature is what is named otherwise
                 self._unique(";".join(value.location))
-        constants = constants_in_order(network)
-        if self.release.constants is not ConstantNames.USERS:
-            constants = forget_moved(network, constants, self.release)
-        for each in constants:
-            self._add(each.value)
+        if self.release.constants is ConstantNames.USERS:
+            constants = in_order(network)
+        else:
+            older = forget_moved(network, constants_in_order(network), self.release)
+            constants = [each.value for each in older]
+        for value in constants:
+            self._add(value)
         operators = []
         for op in network.ops:
             for value in (

@@ -19,14 +19,13 @@ from modelinspect.conversion.operators import (
     DIV,
     FULLY_CONNECTED,
     MUL,
-    PAD,
     SUB,
     TRANSPOSE_CONV,
-    same_padding,
 )
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
-from modelinspect.conversion.passes.lengths import has_unknown_lengths
 from modelinspect.conversion.passes.move import FUSED, Moves
+from modelinspect.conversion.passes.order import begin, gather, prepare, settle
+from modelinspect.conversion.passes.padding import take_padding
 from modelinspect.conversion.passes.scale import scale_convolutions, scale_kernel
 from modelinspect.conversion.passes.share import (
     capture,
@@ -37,7 +36,8 @@ from modelinspect.conversion.passes.share import (
     share_operators,
 )
 from modelinspect.conversion.passes.swish import join_hard_swish
-from modelinspect.core.records import dataclass
+from modelinspect.conversion.passes.turns import Turns
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Factors
 
 _SWEEPS = 8
@@ -49,6 +49,7 @@ def fuse(network: Network) -> None:
     """Change a network until no rule applies, and those that its loops run."""
     for inner in [each for op in network.ops for each in op.networks]:
         fuse(inner)
+    begin(network)
     share_integers(network)
     share(network, kinds=(0,))
     share_operators(network)
@@ -56,10 +57,15 @@ def fuse(network: Network) -> None:
     lend_zeros(network)
     share_factors(network)
     for rules in (_FIRST, _ACTIVATIONS, _EARLY, _LATE):
-        for _ in range(_SWEEPS):
-            if not _Sweep(network).run(rules):
+        kept = frozenset(id(value) for value in network.beginning)
+        for number in range(_SWEEPS):
+            if not _Sweep(network, turns=Turns(kept, number)).run(rules):
                 break
+        if rules is _FIRST:
+            prepare(network)
+        settle(network, is_last=rules is _LATE)
     share(network)
+    gather(network, are_equal_one=True)
     scale_convolutions(network)
 
 
@@ -75,6 +81,7 @@ class _Sweep(Moves):
     """One walk over all operators; ``shared`` are the values that several took when it began."""
 
     shared: frozenset[int] = frozenset()
+    turns: Turns = field(default_factory=Turns)
 
     def run(self, rules: tuple[Callable[[_Sweep, Op], bool], ...]) -> bool:
         """Apply rules to every operator; return whether any applied."""
@@ -88,10 +95,19 @@ class _Sweep(Moves):
         self.shared = frozenset(value for value, count in self.uses.items() if count > 1)
         changed = False
         for op in reversed(self.network.ops) if rules is _LATE else self.network.ops:
-            while id(op) not in self.gone and any(rule(self, op) for rule in rules):
+            while id(op) not in self.gone and self._change(op, rules):
                 changed = True
         self.network.ops = [op for op in self.network.ops if id(op) not in self.gone]
         return changed
+
+    def _change(self, op: Op, rules: tuple[Callable[[_Sweep, Op], bool], ...]) -> bool:
+        """Apply the first rule that applies; tell when what it makes is made."""
+        before = self.makers.get(id(op.inputs[0])) if op.inputs else None
+        code, is_active = op.code, bool(op.activation)
+        if not any(rule(self, op) for rule in rules):
+            return False
+        self.turns.record(op, before, code, is_active=is_active)
+        return True
 
     def take_activation(self, op: Op) -> bool:
         """Let an operator apply the ReLU that follows it."""
@@ -331,36 +347,6 @@ class _Sweep(Moves):
         self._leave(op, before, given)
         return True
 
-    def take_padding(self, op: Op) -> bool:
-        """Let a convolution pad where the padding before it is the one that it knows."""
-        pad = self.maker(op.inputs[0]) if op.code in _CONVOLUTIONS else None
-        if (
-            pad is None
-            or pad.code != PAD
-            or pad.inputs[0] is None
-            or pad.inputs[1] is None
-            or op.options is None
-            or op.inputs[1] is None
-            or has_unknown_lengths(pad.inputs[0], self.maker(pad.inputs[0]), self.makers)
-        ):
-            return False
-        sides = pad.inputs[1].vector
-        if (
-            op.options.number("padding") != 1
-            or sides is None
-            or not same_padding(pad.inputs[0].shape, op.inputs[1].shape, op.options, sides)
-        ):
-            return False
-        location = fused(op.output.location, pad.inputs[1].location, pad.output.location)
-        bias = op.inputs[2]
-        if bias is not None and bias.location:
-            bias.location = fused(bias.location, pad.inputs[1].location, pad.output.location)
-        op.options.set(padding=0)
-        self.give(op, pad.inputs[0])
-        op.output.location = location
-        self.gone.add(id(pad))
-        return True
-
 
 _Rule = Callable[[_Sweep, Op], bool]
 _FIRST: tuple[_Rule, ...] = (
@@ -388,7 +374,7 @@ _LATE: tuple[_Rule, ...] = (
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,
     _Sweep.drop_before_product,
-    _Sweep.take_padding,
+    take_padding,
     _Sweep.scale_convolution,
     _Sweep.bias_convolution,
     _Sweep.bias_transposed,

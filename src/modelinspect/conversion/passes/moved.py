@@ -2,9 +2,8 @@
 
 MLIR's OperationFolder (mlir/lib/Transforms/Utils/FoldUtils.cpp) moves every constant to the start of its
 block, and what is moved loses its location; constants that are there already, one after the other, keep it.
-The importer writes a function's nodes in the order of a depth-first search from its arguments and constants,
-which visits the largest name first (GetReversePostOrder): so at the start are those whose names are smaller
-than all that the first of the other nodes needs.
+In the importer's order (`modelinspect.conversion.passes.imported`) those are at the start whose names are
+smaller than all that the first of the other nodes needs.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from collections.abc import Iterator, Sequence
 
 from modelinspect.conversion.network import UNKNOWN, Location, Network
 from modelinspect.conversion.operators import FULLY_CONNECTED
-from modelinspect.conversion.passes.order import Group, Placed
+from modelinspect.conversion.passes.groups import Group, Placed
+from modelinspect.conversion.passes.imported import argument
 from modelinspect.conversion.releases import ConstantNames, Release
 from modelinspect.core.records import replace
 
-_READ = re.compile(r"ReadVariableOp(_\d+)?$")
 _CONSTANT = re.compile(r"/[xy]$|ReadVariableOp(_\d+)?$")
 """How the nodes end that are constants, within the names of what is fused."""
 _SQUEEZED = "/Squeeze"
@@ -60,17 +59,12 @@ def _without_moved(location: Location, last: str) -> Iterator[str]:
             source = f"{name.removesuffix(_SQUEEZED)}/Reshape/ReadVariableOp"
         elif name.endswith(_FACTORS):
             source = f"{name.rpartition('/')[0]}/ReadVariableOp"
-        yield "" if len(location) > 1 and _CONSTANT.search(source) and key(source) > last else name
-
-
-def key(name: str) -> str:
-    """Return the name by which the importer orders a constant: that of the argument, for what is read."""
-    return f"{name.lower().replace('/', '_')}_resource" if _READ.search(name) else name
+        yield "" if len(location) > 1 and _CONSTANT.search(source) and argument(source) > last else name
 
 
 def _stays(location: Location, made: set[str], last: str) -> bool:
     """Return whether a constant of the graph is at the start already."""
-    return len(location) == 1 and location[0] not in made and key(location[0]) <= last
+    return len(location) == 1 and location[0] not in made and argument(location[0]) <= last
 
 
 def _last(network: Network, constants: Sequence[Placed]) -> str:
@@ -89,7 +83,9 @@ def _last(network: Network, constants: Sequence[Placed]) -> str:
                 continue
             is_kernel = value.constant is not None and value.constant.kernel is not None
             name = value.location[-1]
-            names.append(key(f"{name}/ReadVariableOp") if is_kernel and number == _KERNEL else key(name))
+            names.append(
+                argument(f"{name}/ReadVariableOp") if is_kernel and number == _KERNEL else argument(name)
+            )
         found.append(max(names, default=""))
     return min(found, default="")
 
@@ -98,10 +94,12 @@ def _read_later(constants: list[Placed], last: str, joined: set[str]) -> list[Pl
     """Return constants with the biases that are read as they are where the graph's constants are: before
     them, if they are moved, else after them and named after the node that reads the variable.
     """
-    last = min([last, *(key(name) for name in _computed(joined))])
+    last = min([last, *(argument(name) for name in _computed(joined))])
     read = {id(each): name for each in constants if (name := _read_name(each))}
-    found = sorted((each for each in constants if id(each) in read), key=lambda each: key(read[id(each)]))
-    kept = [each for each in found if key(read[id(each)]) <= last]
+    found = sorted(
+        (each for each in constants if id(each) in read), key=lambda each: argument(read[id(each)])
+    )
+    kept = [each for each in found if argument(read[id(each)]) <= last]
     moved = found[: len(kept) - 1 if kept else None : -1]  # one after the other to the start
     for each in moved:
         each.value.location = UNKNOWN
