@@ -62,6 +62,8 @@ class Held:
     """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
     taken: Value | None = None
     budget: Budget | None = None
+    recipe: bytes = b""
+    """What it is computed from, if variables are among it: of equal ones the first keeps its location."""
 
     def array(self, reading: Reading) -> Elements:
         """Return the elements. Raises `UnknownNodeError` where they are too many."""
@@ -94,7 +96,7 @@ class Held:
                 self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location
             )
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
-        owner = None if self.tensor is None else id(self.tensor)
+        owner = self.recipe or (None if self.tensor is None else id(self.tensor))
         return Value(
             self.shape,
             self.location,
