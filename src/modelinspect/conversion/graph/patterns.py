@@ -223,7 +223,6 @@ def keep_dimensions(network: Network) -> None:
             or before is None
             or before.code != RESHAPE
             or uses[id(product.output)] != 1
-            or uses[id(before.output)] != 1
         ):
             continue
         given = before.inputs[0]
@@ -244,5 +243,8 @@ def keep_dimensions(network: Network) -> None:
             continue
         product.inputs[0], product.outputs = given, [op.output]
         product.options.set(keep_num_dims=True)
-        gone |= {id(op), id(before)}
+        gone.add(id(op))
+        uses[id(before.output)] -= 1
+        if not uses[id(before.output)]:  # other products may take the same reshape
+            gone.add(id(before))
     network.ops = [op for op in network.ops if id(op) not in gone]
