@@ -92,9 +92,11 @@ class Held:
             and self.tensor is not None
             and prod(self.shape) != max(self.shape, default=1)
         ):
-            return kernel(
-                self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location
-            )
+            layout = Layout(prod(self.shape[:-1]), self.shape[-1], None)
+            value = kernel(self.tensor, layout, self.shape, self.location)
+            if value.constant is not None:
+                value.constant.owner = id(self.tensor)
+            return value
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
         owner = self.recipe or (None if self.tensor is None else id(self.tensor))
         return Value(
