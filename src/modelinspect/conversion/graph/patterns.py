@@ -218,12 +218,7 @@ def keep_dimensions(network: Network) -> None:
             if product is not None and product.code == FULLY_CONNECTED
             else None
         )
-        if (
-            product is None
-            or before is None
-            or before.code != RESHAPE
-            or uses[id(product.output)] != 1
-        ):
+        if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1:
             continue
         given = before.inputs[0]
         shapes = (given.shape if given is not None else (-1,)), op.output.shape

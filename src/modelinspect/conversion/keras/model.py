@@ -224,7 +224,7 @@ class Flow(Traversal[Value]):
 
 
 def _output_keys(model: LayerConfig, count: int) -> list[str]:
-    """Return what Keras 3 calls the outputs of a signature: the keys of a dictionary of them, else numbers."""
+    """Return what Keras 3 calls the outputs of a signature: the keys of a dictionary, else numbers."""
     layers = model.settings.get("output_layers")
     if isinstance(layers, Mapping) and all(len(list(references(one))) == 1 for one in layers.values()):
         keys = [str(key) for key in layers]
