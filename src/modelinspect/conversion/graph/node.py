@@ -28,6 +28,8 @@ Key = tuple[int, Shape, bytes]
 Elements = NDArray[np.generic]
 
 
+_SHORT = 1 << 12
+"""Tables of more elements are not looked at for zeros: biases of attention have as many as its heads take."""
 MOST_WORK = 1 << 26
 """So many elements of constants are computed with in all."""
 
@@ -91,6 +93,7 @@ class Held:
             self.elements is None
             and self.tensor is not None
             and prod(self.shape) != max(self.shape, default=1)
+            and not self._is_zeros(reading)
         ):
             layout = Layout(prod(self.shape[:-1]), self.shape[-1], None)
             value = kernel(self.tensor, layout, self.shape, self.location)
@@ -105,6 +108,12 @@ class Held:
             self.kind,
             Constant(array.nbytes, array, key=array.tobytes(), owner=owner),
         )
+
+    def _is_zeros(self, reading: Reading) -> bool:
+        """Return whether a short constant is all zeros: sums with it are dropped."""
+        if self.kind != FLOAT32 or self.tensor is None or prod(self.shape) > _SHORT:
+            return False
+        return not replace(self, taken=None).array(reading).any()
 
     def key(self, reading: Reading) -> Key:
         """Return what it has in common with constants that are one with it to the converter."""
