@@ -84,6 +84,14 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "whole-slice": (VECTOR, lambda tf, x, w: tf.matmul(tf.strided_slice(x, [0, 0], [1, 64]), w(64, 8))),
     "whole-slice-of-batch": ((None, 16), lambda tf, x, w: tf.matmul(tf.slice(x, [0, 0], [-1, 16]), w(16, 8))),
     "masked-slice": (VECTOR, lambda tf, x, w: tf.matmul(x[:, 0:], w(64, 8))),
+    "scaled-heads": (
+        STEPS,
+        lambda tf, x, w: tf.transpose(tf.reshape(tf.matmul(x, w(16, 24)), [1, 8, 2, 12]) * 0.3, [0, 2, 1, 3]),
+    ),
+    "moved-heads": (
+        STEPS,
+        lambda tf, x, w: tf.transpose(tf.reshape(tf.sigmoid(x), [1, 8, 2, 8]) + 0.3, [0, 2, 1, 3]),
+    ),
     "two-choices": (STEPS, _two_choices),
     "two-sums": (STEPS, lambda tf, x, w: tf.nn.relu(x) + w(16) + w(1, 8, 16)),
     "two-sums-after-product": (STEPS, lambda tf, x, w: tf.matmul(x, w(16, 24)) + w(24) + w(1, 8, 24)),

@@ -162,7 +162,11 @@ class Moves:
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
         if op.code not in FUSED and reshape.inputs[1].constant is None:
             return False
-        if before.shape[-1:] != after.shape[-1:] and (op.code not in FUSED or reshape.inputs[1].constant):
+        is_number = (
+            op.code in _PAIRED and other is not None and other.constant is not None and not other.shape
+        )
+        keeps_last = before.shape[-1:] == after.shape[-1:] or is_number
+        if not keeps_last and (op.code not in FUSED or reshape.inputs[1].constant):
             return False
         if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
             if (
