@@ -11,9 +11,9 @@ from math import prod
 from modelinspect.conversion.graph.constants import folded
 from modelinspect.conversion.graph.node import Budget, Held, Item, Key, Node, UnknownNodeError
 from modelinspect.conversion.graph.patterns import Found
-from modelinspect.conversion.graph.reader import MARK, Step
+from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.graph.rules import RULES
-from modelinspect.conversion.network import Network, Op, Value
+from modelinspect.conversion.network import MARK, Network, Op, Value
 from modelinspect.conversion.operators import FLOAT32, INT32
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import Reading
@@ -103,6 +103,9 @@ class Lowering:
                 item.taken.location = NOTHING
             elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
                 item.taken.location = ()
+        for value, constant, location in self.network.named:
+            if constant.location != location:
+                value.location = tuple("" if name in location else name for name in value.location)
 
     def _key(self, step: Step, inputs: list[Item]) -> tuple[object, ...]:
         """Return what two steps have in common that are one to the converter, which computes nothing

@@ -28,6 +28,8 @@ Key = tuple[int, Shape, bytes]
 Elements = NDArray[np.generic]
 
 
+_SHORT = 1 << 12
+"""Tables of more elements are not looked at for zeros: biases of attention have as many as its heads take."""
 MOST_WORK = 1 << 26
 """So many elements of constants are computed with in all."""
 
@@ -62,6 +64,8 @@ class Held:
     """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
     taken: Value | None = None
     budget: Budget | None = None
+    recipe: bytes = b""
+    """What it is computed from, if variables are among it: of equal ones the first keeps its location."""
 
     def array(self, reading: Reading) -> Elements:
         """Return the elements. Raises `UnknownNodeError` where they are too many."""
@@ -89,18 +93,27 @@ class Held:
             self.elements is None
             and self.tensor is not None
             and prod(self.shape) != max(self.shape, default=1)
+            and not self._is_zeros(reading)
         ):
-            return kernel(
-                self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location
-            )
+            layout = Layout(prod(self.shape[:-1]), self.shape[-1], None)
+            value = kernel(self.tensor, layout, self.shape, self.location)
+            if value.constant is not None:
+                value.constant.owner = id(self.tensor)
+            return value
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
-        owner = None if self.tensor is None else id(self.tensor)
+        owner = self.recipe or (None if self.tensor is None else id(self.tensor))
         return Value(
             self.shape,
             self.location,
             self.kind,
             Constant(array.nbytes, array, key=array.tobytes(), owner=owner),
         )
+
+    def _is_zeros(self, reading: Reading) -> bool:
+        """Return whether a short constant is all zeros: sums with it are dropped."""
+        if self.kind != FLOAT32 or self.tensor is None or prod(self.shape) > _SHORT:
+            return False
+        return not replace(self, taken=None).array(reading).any()
 
     def key(self, reading: Reading) -> Key:
         """Return what it has in common with constants that are one with it to the converter."""

@@ -14,7 +14,7 @@ from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import Op, Shape, Value, floats, fused, kernel
+from modelinspect.conversion.network import Op, Shape, Value, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -94,19 +94,11 @@ def _binary(code: int, kind: int | None = None) -> Rule:
 
 
 def _divided(node: Node) -> Item:
-    """Divide; what a constant divides is multiplied by its reciprocal."""
+    """Divide; the passes make a product of what a constant divides."""
     first, second = node.value(0), node.value(1)
-    shape = broadcast(first.shape, second.shape)
-    if second.constant is None:
-        return node.op(DIV, [first, second], shape)
-    if second.vector is None or second.kind != FLOAT32:
+    if second.constant is not None and (second.vector is None or second.kind != FLOAT32):
         raise UnknownNodeError("divides by too large a constant")
-    location = fused(node.location, second.location)
-    with np.errstate(all="ignore"):
-        share = floats(np.float32(1) / second.vector.reshape(second.shape), location)
-    output = node.op(MUL, [first, share], shape)
-    output.location = location
-    return output
+    return node.op(DIV, [first, second], broadcast(first.shape, second.shape))
 
 
 def _power(node: Node) -> Item:
@@ -243,7 +235,9 @@ def _chosen(node: Node, axis: int) -> Item:
     axis %= len(given.shape)
     shape = (*given.shape[:axis], *index.shape, *given.shape[axis + 1 :])
     output = node.op(GATHER, [given, index], shape, {"axis": axis}, given.kind)
-    output.location = fused(output.location, node.held(2).location)
+    place = node.value(2)
+    output.location = fused(output.location, place.location)
+    node.network.named.append((output, place, place.location))
     return output
 
 

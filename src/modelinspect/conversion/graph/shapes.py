@@ -120,9 +120,8 @@ def _slice_between(node: Node, begin: list[int], end: list[int], step: list[int]
         raise UnknownNodeError("an unsupported slice")
     low, rest = (1 << place) - 1, ((1 << more) - 1) << place
     written: list[list[int]] = []
-    ends = [max(length, 0) for length in given.shape[place : place + more]]
-    for numbers, filling in ((begin, [0] * more), (end, ends), (step, [1] * more)):
-        written.append([*numbers[:place], *filling, *numbers[place + 1 :]])
+    for numbers, filling in ((begin, 0), (end, 0), (step, 1)):
+        written.append([*numbers[:place], *[filling] * more, *numbers[place + 1 :]])
     wide = [mask & low | (mask >> place + 1) << place + more for mask in masks]
     shape = []
     for axis, length in enumerate(given.shape):

@@ -1,8 +1,10 @@
-"""Leave out operators that nothing needs: the shapes of what is known, and a softmax before an index."""
+"""Leave out operators that nothing needs: what nothing takes, and a softmax before an index."""
 
 from __future__ import annotations
 
-from modelinspect.conversion.network import Network
+from collections.abc import Set
+
+from modelinspect.conversion.network import Network, Op
 from modelinspect.conversion.operators import ARG_MAX, SHAPE, SOFTMAX
 
 
@@ -27,3 +29,24 @@ def drop_unused(network: Network) -> None:
         if op.code == SHAPE and id(op.output) not in users and id(op.output) not in given_out
     }
     network.ops = [op for op in network.ops if id(op) not in gone]
+
+
+def drop_dead(network: Network, gone: Set[int] = frozenset()) -> None:
+    """Drop operators that are ``gone``, and those that nothing takes then: MLIR's rewriting erases these.
+
+    What keeps a state, or runs other networks, stays, and so does all of a network with guesses, whose parts
+    may not be connected.
+    """
+    if network.is_rough:
+        network.ops = [op for op in network.ops if id(op) not in gone]
+        return
+    needed = {id(value) for _, value in network.outputs}
+    kept: list[Op] = []
+    for op in reversed(network.ops):
+        if id(op) in gone:
+            continue
+        has_effects = op.networks or any(value is not None and value.is_variable for value in op.inputs)
+        if has_effects or any(id(value) in needed for value in op.outputs):
+            kept.append(op)
+            needed |= {id(value) for value in op.inputs}
+    network.ops = kept[::-1]
