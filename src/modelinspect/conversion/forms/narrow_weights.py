@@ -110,6 +110,7 @@ def to_int8(model: Model, *, sparse: bool = False) -> None:
     each output channel; ``sparse`` means that kernels become sparse afterwards.
     """
     for graph in model.graphs:
+        _part_tables(model, graph)
         for operation in list(graph.operators):
             if operation.code == GATHER:
                 _gather_int8(model, graph, operation)
@@ -137,6 +138,36 @@ def to_int8(model: Model, *, sparse: bool = False) -> None:
         _share_empty(model)
     if model.release.constants is not ConstantNames.USERS:
         _forget_moved(model)
+
+
+def _part_tables(model: Model, graph: Graph) -> None:
+    """Give the matrix products that take a table of one gathering a copy of it: its scales are those of the
+    channels, and the table that is gathered has one.
+    """
+    takers: dict[int, list[Operation]] = {}
+    for operation in graph.operators:
+        for index in operation.node.vector("inputs").values:
+            takers.setdefault(index, []).append(operation)
+    for index, taking in takers.items():
+        products = [each for each in taking if each.code == FULLY_CONNECTED]
+        if len(products) != len(taking) - 1 or not products or not model.release.has_channels:
+            continue
+        if any(each.node.vector("inputs").values[1] != index for each in products):
+            continue
+        rest = next(each for each in taking if each.code != FULLY_CONNECTED)
+        held = graph.tensors[index]
+        if rest.code != GATHER or held.number("type") != FLOAT32 or model.size_of(held) < 4 * MIN_ELEMENTS:
+            continue
+        copy, buffer = held.copy(), model.add_buffer()
+        copy.set(buffer=buffer)
+        model.store(buffer, model.size_of(held))
+        model.copied[buffer] = held.number("buffer")
+        graph.tensors.append(copy)
+        for each in products:
+            _take_instead(each, index, len(graph.tensors) - 1)
+        for tensor in (held, copy):
+            if tensor.values.get("base") == UNNAMED:
+                tensor.set(base=QUANTIZED_CONSTANT)
 
 
 def _share_empty(model: Model) -> None:
@@ -254,6 +285,10 @@ def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: 
 
 def _redirect(graph: Graph, old: int, new: int) -> None:
     for operation in graph.operators:
-        inputs = operation.node.vector("inputs").values
-        if old in inputs:
-            operation.node.set(inputs=numbers(*(new if index == old else index for index in inputs)))
+        _take_instead(operation, old, new)
+
+
+def _take_instead(operation: Operation, old: int, new: int) -> None:
+    inputs = operation.node.vector("inputs").values
+    if old in inputs:
+        operation.node.set(inputs=numbers(*(new if index == old else index for index in inputs)))

@@ -76,6 +76,14 @@ class Held:
             self.elements = whole.astype(_TYPES[self.kind])
         return self.elements.reshape(self.shape)
 
+    def source(self) -> Tensor | NDArray[np.float32]:
+        """Return where a kernel of floats has its elements. Raises `UnknownNodeError`."""
+        if self.tensor is not None:
+            return self.tensor
+        if self.elements is None or self.kind != FLOAT32:
+            raise UnknownNodeError("a kernel whose elements are not known")
+        return np.ascontiguousarray(self.elements, np.float32)
+
     def value(self, reading: Reading) -> Value:
         """Return it as an operator takes it: short ones with their elements."""
         if self.taken is None:
@@ -88,6 +96,7 @@ class Held:
         if (
             self.elements is None
             and self.tensor is not None
+            and len(self.tensor.shape) > 1
             and prod(self.shape) != max(self.shape, default=1)
         ):
             return kernel(

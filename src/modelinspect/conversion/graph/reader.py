@@ -311,6 +311,7 @@ _FIRST = frozenset(
         "features",
         "out",
         "result",
+        "sum",
         "packed",
         "resized_images",
     }

@@ -1,14 +1,16 @@
-"""Leave out operators that nothing needs: the shapes of what is known, and a softmax before an index."""
+"""Leave out operators that nothing needs: the shapes of what is known, roots that something is divided by,
+and a softmax before an index.
+"""
 
 from __future__ import annotations
 
 from modelinspect.conversion.network import Network
-from modelinspect.conversion.operators import ARG_MAX, SHAPE, SOFTMAX
+from modelinspect.conversion.operators import ARG_MAX, SHAPE, SOFTMAX, SQRT
 
 
 def drop_unused(network: Network) -> None:
-    """Drop shapes that no operator takes, and softmaxes of which only the index of the largest is taken
-    (optimize_patterns.td): they do not change it.
+    """Drop shapes and roots that no operator takes, and softmaxes of which only the index of the largest is
+    taken (optimize_patterns.td): they do not change it.
     """
     makers = {id(op.output): op for op in network.ops}
     users = network.users()
@@ -24,6 +26,6 @@ def drop_unused(network: Network) -> None:
     gone |= {
         id(op)
         for op in network.ops
-        if op.code == SHAPE and id(op.output) not in users and id(op.output) not in given_out
+        if op.code in (SHAPE, SQRT) and id(op.output) not in users and id(op.output) not in given_out
     }
     network.ops = [op for op in network.ops if id(op) not in gone]
