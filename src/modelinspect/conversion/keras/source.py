@@ -19,6 +19,7 @@ from modelinspect.conversion.keras.recurrent import needs_batch
 from modelinspect.conversion.network import Constant, Network
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
+from modelinspect.conversion.passes.unused import drop_unused
 from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node
 from modelinspect.core.artifact import FormatName
@@ -83,12 +84,15 @@ def keras_source(subject: Subject, release: Release = NEWEST) -> Source:
         network = flow.run(model)
         if not network.ops or not network.outputs:
             raise UnmeasurableError(
-                "its layers pass on more than one tensor each, or are connected in a way that is not"
+                f"conversion of these is not known: {', '.join(flow.unknown[:3])}"
+                if flow.unknown
+                else "its layers pass on more than one tensor each, or are connected in a way that is not"
                 " predicted"
             )
         is_tested = is_of_tested_version(subject.artifact)
         certain = is_tested and is_certain(lowering.operations, network, has_layers=True)
         certain = certain and (release is NEWEST or "Mul" not in lowering.operations)
+        drop_unused(network)
         keep_dimensions(network)
         fuse(network)
     unmark(network)
