@@ -23,6 +23,8 @@ Location = tuple[str, ...]
 Shape = tuple[int, ...]
 UNKNOWN: Location = ()
 """The location of constants that the converter made itself: they are named ``arith.constant``."""
+MARK = "@"
+"""What no name of a node has in it: it is before the number of a call, and all of a name that is lost."""
 LATE = -1
 """The origin of constants that are made so late that, of equal ones, the first keeps its location."""
 Array = NDArray[np.float32]
@@ -96,7 +98,8 @@ class Op:
     their number in the union.
 
     ``is_scaled`` means that a convolution's kernel took in factors before anything else was done.
-    ``is_reshape`` means that tracing wrote it as a reshape, and not as another change of the shape.
+    ``is_reshape`` means that tracing wrote it as a reshape, and not as another change of the shape; in the
+    passes, of another reshape.
     ``networks`` are what a loop runs: the last inputs, ``captured`` of them, are constants that these take,
     and not the operator itself.
     """
@@ -130,7 +133,8 @@ class Network:
     ``ghosts`` are constants of operators that are computed away; constants that equal one lose their
     location. ``lasting`` are constants that become options late, and loops take those that they have too.
     ``captures`` are a loop's constants of the network around it. ``is_rough`` means that an operator is
-    guessed, so the shapes of what follows it may not fit.
+    guessed, so the shapes of what follows it may not fit. ``named`` are values with a constant whose location
+    they took in: it is empty there where the constant loses it.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -139,6 +143,7 @@ class Network:
     lasting: list[Value] = field(default_factory=list)
     captures: list[Value] = field(default_factory=list)
     is_rough: bool = False
+    named: list[tuple[Value, Value, Location]] = field(default_factory=list)
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
 

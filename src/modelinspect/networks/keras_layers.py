@@ -5,7 +5,7 @@ inputs, others say.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from modelinspect.core.names import WrapperClass
@@ -112,7 +112,7 @@ class Traversal(ABC, Generic[Value]):
         for _ in range(_ROUNDS):
             waiting = []
             for name, index, taken in pending:
-                values = [_value(made, *reference) for reference in taken]
+                values = [_value(made, listed, *reference) for reference in taken]
                 if not taken or any(value is None for value in values):
                     waiting.append((name, index, taken))
                     continue
@@ -127,11 +127,12 @@ class Traversal(ABC, Generic[Value]):
         else:
             waiting = pending
         for _, _, taken in waiting:
-            self.leave([value for reference in taken if (value := _value(made, *reference)) is not None])
+            values = [_value(made, listed, *reference) for reference in taken]
+            self.leave([value for value in values if value is not None])
         found = []
         for reference in references(model.settings.get("output_layers")):
             name, index, place = _counted(reference, shifted)
-            value = _value(made, name, index, place)
+            value = _value(made, listed, name, index, place)
             if value is not None:
                 found.append((unwrapped(layers[name]).name if name in layers else name, value))
         return found
@@ -163,10 +164,15 @@ def class_of(layer: LayerConfig) -> str:
     return layer.class_name.rpartition(">")[2]
 
 
-def _value(made: Mapping[Key, list[Value]], name: str, index: int, place: int) -> Value | None:
-    """Return what a use of a layer made; where uses are counted otherwise, what its only use made."""
+def _value(
+    made: Mapping[Key, list[Value]], listed: Collection[Key], name: str, index: int, place: int
+) -> Value | None:
+    """Return what a use of a layer made; where uses are counted otherwise, what its only use made.
+
+    A use that is ``listed`` and made nothing yet has to be waited for.
+    """
     values = made.get((name, index))
-    if values is None:
+    if values is None and (name, index) not in listed:
         uses = [many for key, many in made.items() if key[0] == name] if (name, 0) in made or index else []
         values = uses[0] if len(uses) == 1 else None
     return values[place] if values is not None and 0 <= place < len(values) else None

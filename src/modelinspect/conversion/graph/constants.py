@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from math import prod
 from typing import Any
 
@@ -74,7 +75,26 @@ def folded(node: Node) -> Held | None:
     kind = {"f": FLOAT32, "b": BOOL}.get(
         made.dtype.kind, first.kind if first.kind in (INT32, INT64) else INT32
     )
-    return Held(made.shape, kind, node.location, None, made)
+    found = Held(made.shape, kind, node.location, None, made, recipe=_recipe(node, held))
+    if node.step.op == "Transpose" and arrays[1].tolist() == [1, 0]:
+        found.turned_of = held[0].tensor
+    return found
+
+
+def _recipe(node: Node, held: list[Held]) -> bytes:
+    """Return what identifies a node of variables: MLIR computes equal nodes once before it folds them, so the
+    constant is where the first node is. Nothing for nodes of the graph's own constants.
+    """
+    if not any(each.recipe or each.tensor is not None for each in held):
+        return b""
+    names = sorted(name for name in node.step.attributes if not name.startswith("_"))
+    settings = [node.step.attributes[name].SerializeToString(deterministic=True) for name in names]
+    taken = [each.recipe or _identity(node, each) for each in held]
+    return blake2b(repr((node.step.op, names, settings, taken)).encode()).digest()
+
+
+def _identity(node: Node, held: Held) -> object:
+    return (id(held.tensor), held.shape) if held.tensor is not None else held.key(node.reading)
 
 
 def _whole_table(node: Node, held: list[Held]) -> Held | None:

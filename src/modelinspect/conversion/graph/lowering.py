@@ -11,10 +11,10 @@ from math import prod
 from modelinspect.conversion.graph.constants import folded
 from modelinspect.conversion.graph.node import Budget, Held, Item, Key, Node, UnknownNodeError
 from modelinspect.conversion.graph.patterns import Found
-from modelinspect.conversion.graph.reader import MARK, Step
+from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.graph.rules import RULES
-from modelinspect.conversion.network import Network, Op, Value
-from modelinspect.conversion.operators import FLOAT32, GATHER, INT32
+from modelinspect.conversion.network import MARK, Network, Op, Value
+from modelinspect.conversion.operators import FLOAT32, INT32
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import Reading
 
@@ -103,18 +103,9 @@ class Lowering:
                 item.taken.location = NOTHING
             elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
                 item.taken.location = ()
-        self._forget_axes()
-
-    def _forget_axes(self) -> None:
-        """Take the names of axes that are computed away, and equal others, from what gathers along them."""
-        axes = [
-            (item, item.key(self.reading)) for item in self.written if item.kind == INT32 and not item.shape
-        ]
-        counts = Counter(key for _, key in axes)
-        names = {name for item, key in axes if counts[key] > 1 for name in item.location}
-        for op in self.network.ops:
-            if op.code == GATHER:
-                op.output.location = tuple("" if name in names else name for name in op.output.location)
+        for value, constant, location in self.network.named:
+            if constant.location != location:
+                value.location = tuple("" if name in location else name for name in value.location)
 
     def _key(self, step: Step, inputs: list[Item]) -> tuple[object, ...]:
         """Return what two steps have in common that are one to the converter, which computes nothing

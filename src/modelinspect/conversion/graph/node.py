@@ -62,6 +62,10 @@ class Held:
     """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
     taken: Value | None = None
     budget: Budget | None = None
+    turned_of: Tensor | None = None
+    """The matrix in the file whose rows are its columns."""
+    recipe: bytes = b""
+    """What it is computed from, if variables are among it: of equal ones the first keeps its location."""
 
     def array(self, reading: Reading) -> Elements:
         """Return the elements. Raises `UnknownNodeError` where they are too many."""
@@ -99,11 +103,13 @@ class Held:
             and len(self.tensor.shape) > 1
             and prod(self.shape) != max(self.shape, default=1)
         ):
-            return kernel(
-                self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location
-            )
+            layout = Layout(prod(self.shape[:-1]), self.shape[-1], None)
+            value = kernel(self.tensor, layout, self.shape, self.location)
+            if value.constant is not None:
+                value.constant.owner = id(self.tensor)
+            return value
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
-        owner = None if self.tensor is None else id(self.tensor)
+        owner = self.recipe or (None if self.tensor is None else id(self.tensor))
         return Value(
             self.shape,
             self.location,

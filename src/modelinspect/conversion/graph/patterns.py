@@ -258,13 +258,7 @@ def keep_dimensions(network: Network) -> None:
             if product is not None and product.code == FULLY_CONNECTED
             else None
         )
-        if (
-            product is None
-            or before is None
-            or before.code != RESHAPE
-            or uses[id(product.output)] != 1
-            or uses[id(before.output)] != 1
-        ):
+        if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1:
             continue
         given = before.inputs[0]
         shapes = (given.shape if given is not None else (-1,)), op.output.shape
@@ -284,5 +278,8 @@ def keep_dimensions(network: Network) -> None:
             continue
         product.inputs[0], product.outputs = given, [op.output]
         product.options.set(keep_num_dims=True)
-        gone |= {id(op), id(before)}
+        gone.add(id(op))
+        uses[id(before.output)] -= 1
+        if not uses[id(before.output)]:  # other products may take the same reshape
+            gone.add(id(before))
     network.ops = [op for op in network.ops if id(op) not in gone]

@@ -36,12 +36,16 @@ def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool,
     """Multiply by a constant matrix."""
     if weight.kind != FLOAT32 or len(weight.shape) != 2 or given.kind != FLOAT32:
         raise UnknownNodeError("multiplies by a matrix of another type")
+    location = weight.location if turned else node.location
+    if weight.turned_of is not None:  # the converter turns it back, and stores it as the file does
+        turned, whole = not turned, weight.turned_of
+        weight = Held(whole.shape, weight.kind, weight.location, whole)
     rows, cols = weight.shape
     inputs = cols if turned else rows
     if given.shape[-1] not in (inputs, -1) and not node.network.is_rough:
         raise UnknownNodeError("multiplies by a matrix that does not fit")
     layout = Layout(rows, cols, 0, 1) if turned else Layout(rows, cols, 1, 0)
-    value = kernel(weight.source(), layout, (units, inputs), weight.location if turned else node.location)
+    value = kernel(weight.source(), layout, (units, inputs), location)
     settings: dict[str, int | float | bool] = (
         {"keep_num_dims": True} if keep else {"fused_activation_function": 0}
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from modelinspect.conversion.network import MARK
 from modelinspect.core.artifact import DocumentKind
 from modelinspect.core.names import KEY_END
 from modelinspect.core.records import dataclass, field
@@ -23,8 +24,6 @@ _BINARY = "SavedModel"
 """The label of a graph that is one message, and neither text nor in chunks."""
 _SERVE = "serve"
 _DEFAULT = "serving_default"
-MARK = "@"
-"""What no name of a node has in it: it is before the number of a call in locations."""
 _MOST_NODES, _MOST_NESTING, _MOST_CALLS = 100_000, 32, 10_000
 _LONGEST_WAY = 1 << 12
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})

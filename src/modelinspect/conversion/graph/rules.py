@@ -15,7 +15,7 @@ from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, Un
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.ratios import RATIOS
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import Op, Shape, Value, floats, fused, kernel
+from modelinspect.conversion.network import Op, Shape, Value, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -46,10 +46,8 @@ from modelinspect.conversion.operators import (
     REDUCE_MIN,
     REDUCE_PROD,
     RESHAPE,
-    RSQRT,
     SELECT,
     SELECT_V2,
-    SQRT,
     SQUARE,
     SQUARED_DIFFERENCE,
     SQUEEZE,
@@ -106,32 +104,11 @@ def _binary(code: int, kind: int | None = None) -> Rule:
 
 
 def _divided(node: Node) -> Item:
-    """Divide; what a constant divides is multiplied by its reciprocal."""
+    """Divide; the passes make a product of what a constant divides."""
     first, second = node.value(0), node.value(1)
-    shape = broadcast(first.shape, second.shape)
-    if second.constant is None:
-        root = node.makers.get(id(second))
-        if root is not None and root.code == SQRT:
-            return _by_root(node, first, root, shape)
-        return node.op(DIV, [first, second], shape)
-    if second.vector is None or second.kind != FLOAT32:
+    if second.constant is not None and (second.vector is None or second.kind != FLOAT32):
         raise UnknownNodeError("divides by too large a constant")
-    location = fused(node.location, second.location)
-    with np.errstate(all="ignore"):
-        share = floats(np.float32(1) / second.vector.reshape(second.shape), location)
-    output = node.op(MUL, [first, share], shape)
-    output.location = location
-    return output
-
-
-def _by_root(node: Node, first: Value, root: Op, shape: Shape) -> Value:
-    """Multiply by a reciprocal root in place of dividing by a root (tf canonicalize.td)."""
-    location = fused(node.location, root.output.location)
-    share = node.op(RSQRT, [root.inputs[0]], root.output.shape)
-    share.location = location
-    output = node.op(MUL, [first, share], shape)
-    output.location = location
-    return output
+    return node.op(DIV, [first, second], broadcast(first.shape, second.shape))
 
 
 def _power(node: Node) -> Item:
@@ -275,7 +252,9 @@ def _chosen(node: Node, axis: int) -> Item:
     output = node.op(GATHER, [given, index], shape, settings, given.kind)
     if batch:
         node.network.ops[-1].version = _BATCHED_GATHER
-    output.location = fused(output.location, node.held(2).location)
+    place = node.value(2)
+    output.location = fused(output.location, place.location)
+    node.network.named.append((output, place, place.location))
     return output
 
 

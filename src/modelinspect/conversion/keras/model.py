@@ -27,7 +27,7 @@ from modelinspect.conversion.operators import (
 from modelinspect.core.records import dataclass, field, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
-from modelinspect.networks.keras_layers import MODELS, Traversal, class_of
+from modelinspect.networks.keras_layers import MODELS, Traversal, class_of, references
 from modelinspect.networks.keras_variables import Parameter, items, parameters_of
 
 _INPUT = "InputLayer"
@@ -74,8 +74,9 @@ class Flow(Traversal[Value]):
         self.takes_masks = any(class_of(layer) in TAKES for layer in model.walk())
         self.masks_first = masks_first(model)
         outputs = self.call_model(model, None, self.enter("", model.name), "")
+        keys = _output_keys(model, len(outputs))
         for number, (name, value) in enumerate(outputs):
-            self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
+            self.network.outputs.append((name if self.keras == 2 else keys[number], value))
         self.lowering.forget_shared()
         return self.network
 
@@ -246,6 +247,16 @@ class Flow(Traversal[Value]):
                     each.name,
                 )
         return value
+
+
+def _output_keys(model: LayerConfig, count: int) -> list[str]:
+    """Return what Keras 3 calls the outputs of a signature: the keys of a dictionary, else numbers."""
+    layers = model.settings.get("output_layers")
+    if isinstance(layers, Mapping) and all(len(list(references(one))) == 1 for one in layers.values()):
+        keys = [str(key) for key in layers]
+        if len(keys) == count:
+            return keys
+    return [f"output_{number}" for number in range(count)]
 
 
 def _is_unproven(call: Call) -> bool:

@@ -25,8 +25,10 @@ from modelinspect.conversion.operators import (
     same_padding,
 )
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
+from modelinspect.conversion.passes.early import rewrite_early
 from modelinspect.conversion.passes.lengths import has_unknown_lengths
 from modelinspect.conversion.passes.move import FUSED, Moves
+from modelinspect.conversion.passes.norms import JOINED, join_sums
 from modelinspect.conversion.passes.scale import scale_convolutions, scale_kernel
 from modelinspect.conversion.passes.share import (
     capture,
@@ -37,6 +39,7 @@ from modelinspect.conversion.passes.share import (
     share_operators,
 )
 from modelinspect.conversion.passes.swish import join_hard_swish
+from modelinspect.conversion.passes.unused import drop_dead
 from modelinspect.core.records import dataclass
 from modelinspect.measure.kept import Factors
 
@@ -49,6 +52,7 @@ def fuse(network: Network) -> None:
     """Change a network until no rule applies, and those that its loops run."""
     for inner in [each for op in network.ops for each in op.networks]:
         fuse(inner)
+    rewrite_early(network)
     share_integers(network)
     share(network, kinds=(0,))
     share_operators(network)
@@ -90,7 +94,7 @@ class _Sweep(Moves):
         for op in reversed(self.network.ops) if rules is _LATE else self.network.ops:
             while id(op) not in self.gone and any(rule(self, op) for rule in rules):
                 changed = True
-        self.network.ops = [op for op in self.network.ops if id(op) not in self.gone]
+        drop_dead(self.network, self.gone)
         return changed
 
     def take_activation(self, op: Op) -> bool:
@@ -274,7 +278,8 @@ class _Sweep(Moves):
         held = key_after(op.inputs[2], "", None), key_after(op.inputs[1], "sum before", terms.vector)
         op.inputs[2] = bias_of(None, op.output.shape[-1], location, held)
         op.output.location = fused(before.output.location, location)
-        self._leave(op, before, given)
+        self.give(op, given)
+        self.leave(op, before)
         return True
 
     def _before_product(self, op: Op, codes: tuple[int, ...]) -> Op | None:
@@ -283,15 +288,6 @@ class _Sweep(Moves):
         if before is None or before.code not in codes or before.activation or id(before) in self.gone:
             return None
         return before
-
-    def _leave(self, op: Op, before: Op, given: Value) -> None:
-        """Let a matrix product take what an operator takes, which stays where others take its output."""
-        self.give(op, given)
-        self.uses[id(before.output)] -= 1
-        if not self.uses[id(before.output)]:
-            self.gone.add(id(before))
-        else:
-            self.uses[id(given)] += 1
 
     def product_of_scaled(self, op: Op) -> bool:
         """Let a matrix product's kernel take in the factors before it."""
@@ -328,7 +324,8 @@ class _Sweep(Moves):
             Constant(weight.constant.size, None, scaled, key=key_after(weight, "product before", scale)),
         )
         op.output.location = location
-        self._leave(op, before, given)
+        self.give(op, given)
+        self.leave(op, before)
         return True
 
     def take_padding(self, op: Op) -> bool:
@@ -364,7 +361,7 @@ class _Sweep(Moves):
 
 _Rule = Callable[[_Sweep, Op], bool]
 _FIRST: tuple[_Rule, ...] = (
-    join_hard_swish,
+    *(join_hard_swish, *JOINED),
     _Sweep.join_transposes,
     _Sweep.multiply_transposed,
     _Sweep.drop_identity,
@@ -374,7 +371,7 @@ _FIRST: tuple[_Rule, ...] = (
 )
 _ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
 _EARLY: tuple[_Rule, ...] = (
-    _Sweep.drop_identity,
+    *(_Sweep.drop_identity, join_sums),
     _Sweep.reshape_instead,
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,

@@ -59,6 +59,16 @@ class Moves:
         op.inputs[0] = value
         self.takers.setdefault(id(value), []).append(op)
 
+    def leave(self, op: Op, before: Op) -> None:
+        """Drop an operator whose inputs another takes now instead of its output, unless others take that."""
+        self.uses[id(before.output)] -= 1
+        if not self.uses[id(before.output)]:
+            self.gone.add(id(before))
+            return
+        for value in before.inputs:
+            self.uses[id(value)] += 1
+            self.takers.setdefault(id(value), []).append(op)
+
     def take_in(self, first: Op, second: Op, location: Location) -> None:
         """Let an operator make what another one made of its output."""
         first.outputs = [second.output]
@@ -167,7 +177,8 @@ class Moves:
         location = fused(
             op.output.location, reshape.inputs[1].location if other is not None else (), after.location
         )
-        location = fused(location, other.location if other is not None else ())
+        if other is not None:  # a constant that equals others has an empty name here
+            location = fused(location, other.location or ("",) if op.code == MUL else other.location)
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
         changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
@@ -250,7 +261,7 @@ class Moves:
             self.uses[id(given)] -= self.uses[id(inner.output)] == 1
         else:
             self.give(op, given)
-            if op.is_reshape and inner.is_reshape:
+            if op.is_reshape:
                 op.output.location = fused(op.output.location, inner.output.location)
         self.uses[id(inner.output)] -= 1
         if not self.uses[id(inner.output)]:
@@ -260,18 +271,20 @@ class Moves:
         return True
 
     def join_transposes(self, op: Op) -> bool:
-        """Drop two exchanges of axes, the second of which takes back the first."""
+        """Exchange axes once where it was done twice, or not at all where the second takes back the first."""
         inner = self.makers.get(id(op.inputs[0])) if op.code == TRANSPOSE else None
         if inner is None or inner.code != TRANSPOSE or id(inner) in self.gone or inner.inputs[0] is None:
             return False
         first, second = _order(inner), _order(op)
-        if (
-            first is None
-            or second is None
-            or len(first) != len(second)
-            or [first[axis] for axis in second] != sorted(first)
-        ):
+        if first is None or second is None or len(first) != len(second):
             return False
+        order = [first[axis] for axis in second]
+        if order != sorted(first):
+            taken = (op.output, inner.inputs[1], inner.output, op.inputs[1])
+            op.output.location = fused(*(value.location for value in taken if value is not None))
+            op.inputs = [inner.inputs[0], integers(order, op.output.location)]
+            self.leave(op, inner)
+            return True
         self.replace(op, inner.inputs[0])
         self.uses[id(inner.output)] -= 1
         if not self.uses[id(inner.output)]:

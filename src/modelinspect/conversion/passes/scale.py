@@ -83,7 +83,7 @@ def _scaled(op: Op, before: Op) -> bool:
 def scale_kernel(op: Op, factors: Array, location: Location | None = None) -> None:
     """Let the kernel of a convolution or matrix product take in a factor for each of its outputs.
 
-    Its location stays where none is given.
+    Its location stays where none is given; that of a kernel that others take too is the operator's again.
     """
     weight = op.inputs[1]
     if weight is None:
@@ -94,7 +94,8 @@ def scale_kernel(op: Op, factors: Array, location: Location | None = None) -> No
         kernel = held.kernel if held.kernel is None or found is None else held.kernel.times(found)
         # of two kernels, even all zeros are not the same: they keep the signs of the weights
         held = Constant(held.size, held.values, kernel, key=key_after(weight, "product", factors))
-    op.inputs[1] = Value(weight.shape, weight.location if location is None else location, weight.kind, held)
+    own = weight.location or op.output.location
+    op.inputs[1] = Value(weight.shape, own if location is None else location, weight.kind, held)
 
 
 def _of_outputs(layout: Layout, factors: Array, code: int) -> Factors | None:

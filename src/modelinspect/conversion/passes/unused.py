@@ -1,16 +1,16 @@
-"""Leave out operators that nothing needs: the shapes of what is known, roots that something is divided by,
-and a softmax before an index.
-"""
+"""Leave out operators that nothing needs: what nothing takes, and a softmax before an index."""
 
 from __future__ import annotations
 
-from modelinspect.conversion.network import Network
-from modelinspect.conversion.operators import ARG_MAX, SHAPE, SOFTMAX, SQRT
+from collections.abc import Set
+
+from modelinspect.conversion.network import Network, Op
+from modelinspect.conversion.operators import ARG_MAX, SHAPE, SOFTMAX
 
 
 def drop_unused(network: Network) -> None:
-    """Drop shapes and roots that no operator takes, and softmaxes of which only the index of the largest is
-    taken (optimize_patterns.td): they do not change it.
+    """Drop shapes that no operator takes, and softmaxes of which only the index of the largest is taken
+    (optimize_patterns.td): they do not change it.
     """
     makers = {id(op.output): op for op in network.ops}
     users = network.users()
@@ -26,6 +26,27 @@ def drop_unused(network: Network) -> None:
     gone |= {
         id(op)
         for op in network.ops
-        if op.code in (SHAPE, SQRT) and id(op.output) not in users and id(op.output) not in given_out
+        if op.code == SHAPE and id(op.output) not in users and id(op.output) not in given_out
     }
     network.ops = [op for op in network.ops if id(op) not in gone]
+
+
+def drop_dead(network: Network, gone: Set[int] = frozenset()) -> None:
+    """Drop operators that are ``gone``, and those that nothing takes then: MLIR's rewriting erases these.
+
+    What keeps a state, or runs other networks, stays, and so does all of a network with guesses, whose parts
+    may not be connected.
+    """
+    if network.is_rough:
+        network.ops = [op for op in network.ops if id(op) not in gone]
+        return
+    needed = {id(value) for _, value in network.outputs}
+    kept: list[Op] = []
+    for op in reversed(network.ops):
+        if id(op) in gone:
+            continue
+        has_effects = op.networks or any(value is not None and value.is_variable for value in op.inputs)
+        if has_effects or any(id(value) in needed for value in op.outputs):
+            kept.append(op)
+            needed |= {id(value) for value in op.inputs}
+    network.ops = kept[::-1]
