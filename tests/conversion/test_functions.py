@@ -107,3 +107,23 @@ class _Functions:
         self.flip = getattr(source, "flip", tf.reverse)
         self.top_k = getattr(source, "top_k", tf.math.top_k)
         self.norm = source.norm
+
+
+def test_constants_that_are_equal_in_float16_are_stored_once(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    keras = pytest.importorskip("keras")
+    given = keras.Input((16,), name="given")
+    x, layers = given, [keras.layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
+    for layer in layers:
+        x = keras.layers.Activation("tanh")(layer(x))
+    network = keras.Model(given, x)
+    gamma = np.linspace(1, 2, 16).astype("f4")
+    for number, layer in enumerate(layers):
+        layer.set_weights([gamma * (1 + number * 1e-6), gamma * 0.5 + number])
+    path = tmp_path / "model.keras"
+    network.save(path)
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    entry = mi.plan(path, only=["tflite-float16"], downloads=False).options[0]
+    assert entry.size == len(converter.convert())
