@@ -37,6 +37,67 @@ def _with_token(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
     return tf.matmul(tf.concat([token, x], 1), w(16, 24))
 
 
+def _nearest(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    index = tf.math.top_k(tf.reduce_sum(x, axis=-1), 3)[1]
+    return tf.matmul(tf.gather(x, index, batch_dims=1), w(16, 24))
+
+
+def _written_gelu(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 32))
+    return 0.5 * y * (1 + tf.tanh(np.sqrt(2 / np.pi) * (y + 0.044715 * tf.pow(y, 3))))
+
+
+def _scores_of_groups(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    query = tf.reshape(tf.matmul(x, w(16, 32)), (1, 12, 2, 2, 8))
+    key = tf.reshape(tf.matmul(x, w(16, 16)), (1, 12, 2, 8))
+    scores = tf.nn.softmax(tf.einsum("bthgk,bshk->bhgts", query, key))
+    return tf.reduce_sum(tf.einsum("bhgts,bshk->bthgk", scores, key), axis=-1)
+
+
+def _standard_kernel(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    kernel = w(3, 3, 4, 12)
+    mean, variance = tf.nn.moments(tf.convert_to_tensor(kernel), axes=[0, 1, 2], keepdims=True)
+    return _conv(tf, x, (kernel - mean) * tf.math.rsqrt(variance + 1e-5))
+
+
+def _unit_length(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 32))
+    return y / tf.sqrt(tf.reduce_sum(tf.abs(y), axis=-1, keepdims=True) + 1.0)
+
+
+def _sum_of_three(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 12))
+    return tf.tanh(tf.add_n([y, tf.sigmoid(y), tf.tanh(y)]))
+
+
+def _positive_weight(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    weights = tf.nn.relu(w(2) + 3.0)
+    return tf.tanh(tf.sigmoid(tf.matmul(x, w(16, 12))) * tf.reduce_mean(weights))
+
+
+def _ends(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = _conv(tf, x, w(3, 3, 4, 12))
+    return tf.concat([tf.tanh(y[..., :5]), tf.nn.relu(y[..., 5:])], -1)
+
+
+def _sampled(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    mean = tf.matmul(x, w(16, 8))
+    return mean + tf.exp(tf.matmul(x, w(16, 8))) * tf.random.normal(tf.shape(mean), seed=1)
+
+
+def _without_nan(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 8))
+    return tf.math.divide_no_nan(tf.tanh(y), tf.sigmoid(y))
+
+
+def _filled_like(name: str) -> Body:
+    def body(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+        filled = getattr(tf.raw_ops, name)(x=tf.matmul(x, w(16, 8)))
+        return tf.concat([tf.tanh(tf.matmul(x, w(16, 8))), filled], 1)
+
+    return body
+
+
 BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "mirror": (
         IMAGE,
@@ -66,6 +127,18 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     ),
     "last-part": (VECTOR, lambda tf, x, w: tf.split(tf.matmul(x, w(16, 32)), 2, -1)[1]),
     "chosen": (STEPS, lambda tf, x, w: tf.matmul(tf.gather(x, [0, 3, 5], axis=1), w(16, 32))),
+    "batched-gather": ((1, 12, 16), _nearest),
+    "written-gelu": (VECTOR, _written_gelu),
+    "groups-of-heads": ((1, 12, 16), _scores_of_groups),
+    "standard-kernel": (IMAGE, _standard_kernel),
+    "unit-length": (VECTOR, _unit_length),
+    "sum-of-three": (VECTOR, _sum_of_three),
+    "positive-weight": (VECTOR, _positive_weight),
+    "ends-of-an-axis": (IMAGE, _ends),
+    "random-normal": (VECTOR, _sampled),
+    "division-without-nan": (VECTOR, _without_nan),
+    "ones": (VECTOR, _filled_like("OnesLike")),
+    "zeros": (VECTOR, _filled_like("ZerosLike")),
     "slice": (STEPS, lambda tf, x, w: tf.matmul(tf.slice(x, [0, 2, 0], [-1, 4, 16]), w(16, 32))),
 }
 

@@ -17,7 +17,7 @@ from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
 from modelinspect.conversion.tree import Node
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Tensor
-from modelinspect.measure.kept import Factors, Layout
+from modelinspect.measure.kept import Factors, Held, Layout
 
 Location = tuple[str, ...]
 Shape = tuple[int, ...]
@@ -38,7 +38,7 @@ class Kernel:
     ``columns`` are those of the tensor that it is made of, where it is not all of it.
     """
 
-    tensor: Tensor
+    tensor: Held
     layout: Layout
     factors: Factors = field(default_factory=Factors)
     columns: tuple[int, int] | None = None
@@ -213,11 +213,10 @@ def booleans(values: NDArray[np.bool_], location: Location) -> Value:
     return Value(array.shape, location, BOOL, Constant(array.nbytes, array, key=array.tobytes()))
 
 
-def kernel(tensor: Tensor, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:
+def kernel(tensor: Held, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:
     """Return the constant of a kernel, ``shape`` being the one that TFLite gives it."""
-    return Value(
-        shape, location, FLOAT32, Constant(4 * prod(shape), None, Kernel(tensor, layout), key=id(tensor))
-    )
+    key: object = id(tensor) if isinstance(tensor, Tensor) else (layout, tensor.tobytes())
+    return Value(shape, location, FLOAT32, Constant(4 * prod(shape), None, Kernel(tensor, layout), key=key))
 
 
 def fused(*locations: Location) -> Location:

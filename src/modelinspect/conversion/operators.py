@@ -90,6 +90,10 @@ QUANTIZE, REDUCE_MAX, REDUCE_PROD, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE
     " NOT_EQUAL POW REDUCE_ALL REDUCE_ANY REDUCE_MIN RELU_0_TO_1 SIN COS",
 )
 (
+    ADD_N,
+    BROADCAST_ARGS,
+    RANDOM_STANDARD_NORMAL,
+    ZEROS_LIKE,
     ARG_MAX,
     ARG_MIN,
     BROADCAST_TO,
@@ -107,8 +111,8 @@ QUANTIZE, REDUCE_MAX, REDUCE_PROD, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE
     UNPACK,
 ) = codes(
     "BuiltinOperator",
-    "ARG_MAX ARG_MIN BROADCAST_TO CEIL CUMSUM DEPTH_TO_SPACE FLOOR FLOOR_MOD MIRROR_PAD"
-    " ROUND SIGN SPACE_TO_DEPTH SPLIT_V TOPK_V2 UNPACK",
+    "ADD_N BROADCAST_ARGS RANDOM_STANDARD_NORMAL ZEROS_LIKE ARG_MAX ARG_MIN BROADCAST_TO CEIL CUMSUM"
+    " DEPTH_TO_SPACE FLOOR FLOOR_MOD MIRROR_PAD ROUND SIGN SPACE_TO_DEPTH SPLIT_V TOPK_V2 UNPACK",
 )
 STRIDED_SLICE, SUB, SUM, TANH, TILE, TRANSPOSE, TRANSPOSE_CONV, WHILE = codes(
     "BuiltinOperator", "STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV WHILE"
@@ -132,10 +136,8 @@ _OPTIONS: Mapping[int, str] = {
     DEPTH_TO_SPACE: "DepthToSpaceOptions",
     DEPTHWISE: "DepthwiseConv2DOptions",
     DIV: "DivOptions",
-    EQUAL: "EqualOptions",
     EXP: "ExpOptions",
     EXPAND_DIMS: "ExpandDimsOptions",
-    FLOOR_DIV: "FloorDivOptions",
     FULLY_CONNECTED: "FullyConnectedOptions",
     GATHER: "GatherOptions",
     GELU: "GeluOptions",
@@ -149,6 +151,7 @@ _OPTIONS: Mapping[int, str] = {
     NEG: "NegOptions",
     PACK: "PackOptions",
     PAD: "PadOptions",
+    RANDOM_STANDARD_NORMAL: "RandomOptions",
     REDUCE_ALL: "ReducerOptions",
     REDUCE_ANY: "ReducerOptions",
     REDUCE_MAX: "ReducerOptions",
@@ -173,6 +176,7 @@ _OPTIONS: Mapping[int, str] = {
     TRANSPOSE_CONV: "TransposeConvOptions",
     UNPACK: "UnpackOptions",
     WHILE: "WhileOptions",
+    ZEROS_LIKE: "ZerosLikeOptions",
 }
 """The table of an operator's options; the others have none when the converter writes them."""
 

@@ -72,7 +72,7 @@ def predict(
         check_graphs(root)
     model, decided = take_apart(root, kept, release), Decided()
     if weights is Weights.FLOAT16:
-        to_float16(model)
+        to_float16(model, elements)
     elif weights is Weights.INT8:
         to_int8(model, sparse=sparse)
     elif weights in _INTEGER:

@@ -56,6 +56,10 @@ class Kept:
     int8_blocks_16: int | None = None
 
 
+Held = Tensor | NDArray[np.float32]
+"""Where the elements of a kernel are: in a file, or computed already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Factors:
     """What the converter multiplies into a kernel, float32: a factor for each row and column of its layout.
@@ -86,7 +90,7 @@ def _product(
     return one * other
 
 
-def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, factors: Factors | None = None) -> Kept:
+def measure_kept(tensor: Held, reading: Reading, layout: Layout, factors: Factors | None = None) -> Kept:
     """Read a kernel, twice where it would be quantized. Raises `UnmeasurableError`, `FormatError`."""
     factors = factors or Factors()
     counts = dict.fromkeys(("float32", "float16", "blocks_4", "half_blocks_4", "int8", "int8_blocks_16"), 0)
@@ -113,7 +117,7 @@ def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, factors: Fact
         _count_int8(_scaled(tensor, reading, layout, factors), layout, largest, counts)
     matrix = layout.inputs is not None
     return Kept(
-        tensor.element_count,
+        layout.rows * layout.cols,
         counts["float32"],
         counts["float16"],
         counts["int8"],
@@ -123,7 +127,7 @@ def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, factors: Fact
     )
 
 
-def _scaled(tensor: Tensor, reading: Reading, layout: Layout, factors: Factors) -> Iterator[Matrix]:
+def _scaled(tensor: Held, reading: Reading, layout: Layout, factors: Factors) -> Iterator[Matrix]:
     """Yield the elements in runs of whole rows, multiplied by the factors."""
     row = 0
     for slab in slabs(tensor, reading, layout):
@@ -163,8 +167,14 @@ def _blocks(kept: NDArray[np.bool_], axis: int, length: int) -> int:
     return int(whole.reshape(rows // length, length, cols).any(axis=1).sum())
 
 
-def slabs(tensor: Tensor, reading: Reading, layout: Layout) -> Iterator[Matrix]:
+def slabs(tensor: Held, reading: Reading, layout: Layout) -> Iterator[Matrix]:
     """Yield the elements as float32 in runs of whole rows, all but the last of them a multiple of 16."""
+    if not isinstance(tensor, Tensor):
+        if tensor.size != layout.rows * layout.cols:
+            raise UnmeasurableError("its shape is not a matrix")
+        if tensor.size:
+            yield tensor.reshape(layout.rows, layout.cols)
+        return
     if tensor.dtype.bits % 8 or tensor.dtype.kind not in (
         ElementKind.FLOAT,
         ElementKind.INT,

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from modelinspect.conversion.forms.rewrite import Model
 from modelinspect.conversion.operators import FLOAT16, FLOAT32, INT8
 from modelinspect.conversion.tree import Node, Vector
-from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading, UnmeasurableError
-from modelinspect.measure.kept import Factors, Layout, slabs
+from modelinspect.measure.kept import Factors, Held, Layout, slabs
 from modelinspect.sources.base import Source
 
 Array = NDArray[Any]
@@ -42,12 +41,13 @@ class Contents:
         for graph in model.graphs:
             for tensor in graph.tensors:
                 index = tensor.number("buffer")
+                read = elements.get(model.copied.get(index, index))
                 if (
-                    index in elements
+                    read is not None
                     and (id(model.buffers[index]), "data") not in self._known
                     and model.size_of(tensor)
                 ):
-                    self._fill(tensor, model.buffers[index], elements[index](tensor.vector("shape").values))
+                    self._fill(tensor, model.buffers[index], read(tensor.vector("shape").values))
 
     def __call__(self, node: Node, name: str) -> bytes | None:
         """Return the bytes of a vector that is a field of a node, None where nothing is known of them."""
@@ -116,7 +116,7 @@ class Contents:
 
 
 def elements_of(
-    tensor: Tensor,
+    tensor: Held,
     layout: Layout,
     reading: Reading,
     factors: Factors | None = None,

@@ -251,7 +251,8 @@ class _Int8:
             group = [
                 use for use in uses[index] if use.number in self.quantized and use.is_passed == mine.is_passed
             ]
-            keeps = len(group) == len(uses[index])
+            keys = [(use.number, use.place) for use in uses[index]]
+            keeps = all(key[0] in self.quantized and key not in self.copies for key in keys)
             if mine.is_passed or self._is_adjusted(index, group):
                 made_of = {use: index if keeps and use is group[0] else self._again(index) for use in group}
                 self._doubt_copies(index, group, mine)

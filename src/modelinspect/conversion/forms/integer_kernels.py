@@ -68,6 +68,7 @@ class Rule:
 _TABLE: Mapping[str, Rule] = {
     "ABS": Rule(2, 2),
     "ADD": Rule(2, 2),
+    "ADD_N": Rule(None, None),
     "ARG_MAX": Rule(2, None),
     "ARG_MIN": Rule(2, None),
     "ATAN2": Rule(None, None),
@@ -123,6 +124,7 @@ _TABLE: Mapping[str, Rule] = {
     "PAD": Rule(2, 2, _MOVES),
     "POW": Rule(None, None),
     "PRELU": Rule(1, 1),
+    "RANDOM_STANDARD_NORMAL": Rule(None, None),
     "REDUCE_ALL": Rule(1, None),
     "REDUCE_ANY": Rule(1, None),
     "REDUCE_MAX": Rule(2, 2, _MOVES),
@@ -156,6 +158,7 @@ _TABLE: Mapping[str, Rule] = {
     "SUM": Rule(2, 2, Scales.PASSED),
     "TANH": Rule(2, 2, Scales.FIXED),
     "TILE": Rule(3, 3, _MOVES),
+    "TOPK_V2": Rule(2, None, _MOVES),
     "TRANSPOSE": Rule(2, 2, _MOVES),
     "TRANSPOSE_CONV": Rule(2, 3),
     "UNPACK": Rule(2, 1, _MOVES),

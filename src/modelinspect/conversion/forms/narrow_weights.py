@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from modelinspect.conversion.forms.elements import Elements
 from modelinspect.conversion.forms.rewrite import (
     DEQUANTIZED,
     HYBRID_VERSIONS,
@@ -32,11 +35,19 @@ from modelinspect.conversion.operators import (
 from modelinspect.conversion.releases import ConstantNames
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import REDUCED_PRECISION
+from modelinspect.errors import FormatError
+from modelinspect.measure.blocks import UnmeasurableError
+
+MOST_ROUNDED = 4_096
+"""Constants of more elements are not compared with others once they are rounded."""
 
 
-def to_float16(model: Model) -> None:
-    """Store every float constant in 2 bytes, and dequantize it before its use."""
+def to_float16(model: Model, elements: Mapping[int, Elements] | None = None) -> None:
+    """Store every float constant in 2 bytes, and dequantize it before its use; ``elements`` gives those of
+    constants by their buffers: short ones that are equal once they are rounded are one.
+    """
     shared: set[int] = set()
+    rounded: dict[object, int] = {}
     for graph in model.graphs:
         used = {index for operation in graph.operators for index in operation.node.vector("inputs").values}
         added: list[Operation] = []
@@ -70,7 +81,12 @@ def to_float16(model: Model) -> None:
             graph.tensors.append(output)
             place = len(graph.tensors) - 1
             _redirect(graph, index, place)
-            added.append(make_operation(DEQUANTIZE, 3, index, place))
+            same = index
+            if len(model.graphs) == 1 and index not in variables:
+                same = rounded.setdefault(_rounded(tensor, (elements or {}).get(buffer), index), index)
+            if same != index:
+                _join(model, graph, graph.tensors[same], tensor)
+            added.append(make_operation(DEQUANTIZE, 3, same, place))
         graph.operators[:0] = added
     _share_zeros(model)
     if model.release.constants is not ConstantNames.USERS:
@@ -79,6 +95,27 @@ def to_float16(model: Model) -> None:
                 if model.size_of(tensor) and "base" in tensor.values:
                     tensor.set(base=UNNAMED)
     add_metadata(model, REDUCED_PRECISION.encode(), 11)
+
+
+def _rounded(tensor: Node, read: Elements | None, index: int) -> object:
+    """Return what short constants have in common that are equal in float16, else what is its own."""
+    shape = tensor.vector("shape").values
+    if read is None or int(np.prod(shape, dtype=np.int64)) > MOST_ROUNDED:
+        return index
+    try:
+        with np.errstate(over="ignore"):
+            return shape, read(shape).astype(np.float16).tobytes()
+    except (FormatError, UnmeasurableError):
+        return index
+
+
+def _join(model: Model, graph: Graph, kept: Node, other: Node) -> None:
+    """Let one constant stand for another that equals it: it has a name only if both had the same."""
+    if kept.values.get("base") != other.values.get("base"):
+        kept.set(base=UNNAMED)
+    graph.dropped.add(id(other))
+    model.clear(other.number("buffer"))
+    model.spare += 1
 
 
 def _share_zeros(model: Model) -> None:
@@ -110,6 +147,7 @@ def to_int8(model: Model, *, sparse: bool = False) -> None:
     each output channel; ``sparse`` means that kernels become sparse afterwards.
     """
     for graph in model.graphs:
+        _part_tables(model, graph)
         for operation in list(graph.operators):
             if operation.code == GATHER:
                 _gather_int8(model, graph, operation)
@@ -137,6 +175,36 @@ def to_int8(model: Model, *, sparse: bool = False) -> None:
         _share_empty(model)
     if model.release.constants is not ConstantNames.USERS:
         _forget_moved(model)
+
+
+def _part_tables(model: Model, graph: Graph) -> None:
+    """Give the matrix products that take a table of one gathering a copy of it: its scales are those of the
+    channels, and the table that is gathered has one.
+    """
+    takers: dict[int, list[Operation]] = {}
+    for operation in graph.operators:
+        for index in operation.node.vector("inputs").values:
+            takers.setdefault(index, []).append(operation)
+    for index, taking in takers.items():
+        products = [each for each in taking if each.code == FULLY_CONNECTED]
+        if len(products) != len(taking) - 1 or not products or not model.release.has_channels:
+            continue
+        if any(each.node.vector("inputs").values[1] != index for each in products):
+            continue
+        rest = next(each for each in taking if each.code != FULLY_CONNECTED)
+        held = graph.tensors[index]
+        if rest.code != GATHER or held.number("type") != FLOAT32 or model.size_of(held) < 4 * MIN_ELEMENTS:
+            continue
+        copy, buffer = held.copy(), model.add_buffer()
+        copy.set(buffer=buffer)
+        model.store(buffer, model.size_of(held))
+        model.copied[buffer] = held.number("buffer")
+        graph.tensors.append(copy)
+        for each in products:
+            _take_instead(each, index, len(graph.tensors) - 1)
+        for tensor in (held, copy):
+            if tensor.values.get("base") == UNNAMED:
+                tensor.set(base=QUANTIZED_CONSTANT)
 
 
 def _share_empty(model: Model) -> None:
@@ -254,6 +322,10 @@ def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: 
 
 def _redirect(graph: Graph, old: int, new: int) -> None:
     for operation in graph.operators:
-        inputs = operation.node.vector("inputs").values
-        if old in inputs:
-            operation.node.set(inputs=numbers(*(new if index == old else index for index in inputs)))
+        _take_instead(operation, old, new)
+
+
+def _take_instead(operation: Operation, old: int, new: int) -> None:
+    inputs = operation.node.vector("inputs").values
+    if old in inputs:
+        operation.node.set(inputs=numbers(*(new if index == old else index for index in inputs)))

@@ -99,6 +99,7 @@ class Model:
     ``has_empty`` means that a sparse kernel of which nothing is kept has been stored; ``spare`` counts
     buffers that no tensor has any more. ``codes`` are operator codes that keep the first places, used or not.
     ``is_reread`` means that the converter reads the file and writes it again, as it does to make it sparse.
+    ``copied`` are buffers with the elements of another, which is quantized otherwise.
     """
 
     root: Node
@@ -111,6 +112,7 @@ class Model:
     spare: int = 0
     codes: tuple[tuple[int, bytes | None], ...] = ()
     release: Release = NEWEST
+    copied: dict[int, int] = field(default_factory=dict)
 
     def add_buffer(self) -> int:
         """Add an empty buffer and return its index."""

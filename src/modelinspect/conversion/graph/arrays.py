@@ -5,6 +5,7 @@ several outputs, indices of the largest.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from modelinspect.conversion.graph.products import broadcast
 from modelinspect.conversion.graph.shapes import told_shape
 from modelinspect.conversion.network import Shape, Value
 from modelinspect.conversion.operators import (
+    ADD_N,
     ARG_MAX,
     ARG_MIN,
     BROADCAST_TO,
@@ -25,6 +27,7 @@ from modelinspect.conversion.operators import (
     INT32,
     INT64,
     MIRROR_PAD,
+    RANDOM_STANDARD_NORMAL,
     REVERSE,
     ROUND,
     SIGN,
@@ -186,11 +189,29 @@ def _reversed(node: Node) -> Item:
     return node.op(REVERSE, [given, axes.value(node.reading)], given.shape, None, given.kind)
 
 
+def _added(node: Node) -> Item:
+    """Add several tensors of one shape at once."""
+    values = [node.value(place) for place in range(len(node.inputs))]
+    shape = reduce(broadcast, (value.shape for value in values))
+    if any(len(value.shape) != len(shape) for value in values):
+        raise UnknownNodeError("takes shapes that do not fit")
+    return values[0] if len(values) == 1 else node.op(ADD_N, values, shape, {}, values[0].kind)
+
+
+def _drawn(node: Node) -> Item:
+    """Draw numbers of a normal distribution in a shape that is computed, or known."""
+    target = node.value(0)
+    shape = told_shape(node, 0)
+    seeds: dict[str, int | float | bool] = {key: node.number(key) for key in ("seed", "seed2")}
+    return node.op(RANDOM_STANDARD_NORMAL, [target], shape, seeds)
+
+
 def _rounded(code: int) -> Rule:
     return lambda node: node.op(code, [node.given], node.given.shape, None, node.given.kind)
 
 
 ARRAYS: dict[str, Rule] = {
+    "AddN": _added,
     "ArgMax": _index(ARG_MAX),
     "ArgMin": _index(ARG_MIN),
     "BroadcastTo": _broadcast,
@@ -200,6 +221,7 @@ ARRAYS: dict[str, Rule] = {
     "Floor": _rounded(FLOOR),
     "FloorMod": _rest,
     "MirrorPad": _mirrored,
+    "RandomStandardNormal": _drawn,
     "ReverseV2": _reversed,
     "Round": _rounded(ROUND),
     "Sign": _rounded(SIGN),

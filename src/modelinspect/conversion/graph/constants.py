@@ -75,7 +75,10 @@ def folded(node: Node) -> Held | None:
     kind = {"f": FLOAT32, "b": BOOL}.get(
         made.dtype.kind, first.kind if first.kind in (INT32, INT64) else INT32
     )
-    return Held(made.shape, kind, node.location, None, made, recipe=_recipe(node, held))
+    found = Held(made.shape, kind, node.location, None, made, recipe=_recipe(node, held))
+    if node.step.op == "Transpose" and arrays[1].tolist() == [1, 0]:
+        found.turned_of = held[0].tensor
+    return found
 
 
 def _recipe(node: Node, held: list[Held]) -> bytes:
@@ -263,6 +266,7 @@ _BINARY = frozenset(
         "Pow",
         "RealDiv",
         "SelectV2",
+        "SquaredDifference",
         "Sub",
     )
 )
@@ -288,6 +292,7 @@ _FOLDS: dict[str, _Fold] = {
     "ConcatV2": _joined,
     "GatherV2": _gathered,
     "Maximum": _binary(np.maximum),
+    "Mean": _reduced(np.mean),
     "Minimum": _binary(np.minimum),
     "Mul": _binary(np.multiply),
     "Neg": _unary(np.negative),
@@ -296,12 +301,14 @@ _FOLDS: dict[str, _Fold] = {
     "Pow": _power,
     "Prod": _reduced(np.prod),
     "RealDiv": _divided,
+    "Relu": _unary(lambda values: np.maximum(values, 0)),
     "ResourceGather": _gathered,
     "Rsqrt": _unary(lambda values: (np.float32(1) / np.sqrt(values)).astype(np.float32)),
     "SelectV2": lambda _, values: np.where(*values),
     "Sin": _unary(np.sin),
     "Sqrt": _unary(np.sqrt),
     "Square": _unary(np.square),
+    "SquaredDifference": _binary(lambda first, second: np.square(first - second)),
     "StridedSlice": _strided,
     "Sub": _binary(np.subtract),
     "Sum": _reduced(np.sum),

@@ -54,13 +54,9 @@ def _image(node: Node, place: int = 0) -> Shape:
 
 def _weight(node: Node, place: int) -> Held:
     weight = node.held(place)
-    if (
-        weight.tensor is None
-        or len(weight.shape) != 4
-        or weight.kind != FLOAT32
-        or prod(weight.shape) != weight.tensor.element_count
-    ):
-        raise UnknownNodeError("a kernel that is computed")
+    count = prod(weight.shape) if weight.tensor is None else weight.tensor.element_count
+    if len(weight.shape) != 4 or weight.kind != FLOAT32 or prod(weight.shape) != count:
+        raise UnknownNodeError("a kernel of another rank or type")
     return weight
 
 
@@ -102,10 +98,7 @@ def _convolution(node: Node) -> Item:
         raise UnknownNodeError("a kernel of another depth")
     strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
     layout = Layout(height * width * depth, channels, 1)
-    tensor = weight.tensor
-    if tensor is None:
-        raise UnknownNodeError("a kernel that is computed")
-    value = kernel(tensor, layout, (channels, height, width, depth), node.location)
+    value = kernel(weight.source(), layout, (channels, height, width, depth), node.location)
     rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
     settings = {
         "stride_w": strides[1],
@@ -151,10 +144,8 @@ def _depthwise(node: Node) -> Item:
         raise UnknownNodeError("a kernel of another depth")
     strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
     channels = depth * multiplier
-    tensor = weight.tensor
-    if tensor is None:
-        raise UnknownNodeError("a kernel that is computed")
-    value = kernel(tensor, Layout(height * width, channels, 1), (1, height, width, channels), node.location)
+    layout = Layout(height * width, channels, 1)
+    value = kernel(weight.source(), layout, (1, height, width, channels), node.location)
     rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
     settings = {
         "stride_w": strides[1],

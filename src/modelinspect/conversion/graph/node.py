@@ -64,6 +64,8 @@ class Held:
     """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
     taken: Value | None = None
     budget: Budget | None = None
+    turned_of: Tensor | None = None
+    """The matrix in the file whose rows are its columns."""
     recipe: bytes = b""
     """What it is computed from, if variables are among it: of equal ones the first keeps its location."""
 
@@ -80,6 +82,14 @@ class Held:
             self.elements = whole.astype(_TYPES[self.kind])
         return self.elements.reshape(self.shape)
 
+    def source(self) -> Tensor | NDArray[np.float32]:
+        """Return where a kernel of floats has its elements. Raises `UnknownNodeError`."""
+        if self.tensor is not None:
+            return self.tensor
+        if self.elements is None or self.kind != FLOAT32:
+            raise UnknownNodeError("a kernel whose elements are not known")
+        return np.ascontiguousarray(self.elements, np.float32)
+
     def value(self, reading: Reading) -> Value:
         """Return it as an operator takes it: short ones with their elements."""
         if self.taken is None:
@@ -92,6 +102,7 @@ class Held:
         if (
             self.elements is None
             and self.tensor is not None
+            and len(self.tensor.shape) > 1
             and prod(self.shape) != max(self.shape, default=1)
             and not self._is_zeros(reading)
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import prod
+from math import pi, prod
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Found:
     code: int
     taken: tuple[Ref, ...]
     names: tuple[str, ...]
+    is_approximate: bool = False
 
     def lowered(self, node: Node) -> Value:
         """Add it as one operator."""
@@ -45,7 +46,8 @@ class Found:
             if len(slope.shape) != len(node.given.shape) - 1 or slope.tensor is None:
                 raise UnknownNodeError("a slope of another rank")
             inputs.append(kernel(slope.tensor, Layout(prod(slope.shape), 1, None), slope.shape, self.names))
-        output = node.op(self.code, inputs, node.given.shape)
+        settings = {"approximate": True} if self.is_approximate else None
+        output = node.op(self.code, inputs, node.given.shape, settings)
         output.location = self.names
         return output
 
@@ -65,7 +67,11 @@ def patterns(steps: Sequence[Step]) -> Patterns:
     found = Patterns()
     for step in steps:
         match = (
-            _gelu(step, numbers) or _prelu(step) or _hard_swish(step, numbers) or _normalized(step, numbers)
+            _gelu(step, numbers)
+            or _approximate_gelu(step, numbers)
+            or _prelu(step)
+            or _hard_swish(step, numbers)
+            or _normalized(step, numbers)
         )
         if match is None:
             continue
@@ -100,6 +106,40 @@ def _gelu(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | N
         return None
     names = _names((step, one, half, negative, root, inner, erfc), numbers)
     return Found(GELU, (half.inputs[1],), names), [half, erfc, inner, negative]
+
+
+def _approximate_gelu(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
+    """Match x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * pow(x, 3))))."""
+    half, moved = _two(step, "Mul")
+    share, _ = _by_number(half, "Mul", 0.5)
+    one, bent = _by_number(moved, "AddV2", 1.0)
+    scaled = _only(bent, "Tanh")
+    root, total = _by_number(scaled, "Mul", (2 / pi) ** 0.5)
+    _, small = _two(total, "AddV2")
+    factor, cube = _by_number(small, "Mul", 0.044715)
+    _, three = _two(cube, "Pow")
+    parts = (step, share, half, three, cube, factor, small, total, root, scaled, bent, one, moved)
+    if half is None or total is None or cube is None or three is None or any(part is None for part in parts):
+        return None
+    x = total.inputs[0]
+    if x not in half.inputs or cube.inputs[0] != x or _number(three) != 3.0:
+        return None
+    names = _names([part for part in parts if part is not None], numbers)
+    within = [part for part in (half, moved, bent, scaled, total, small, cube) if part is not None]
+    return Found(GELU, (x,), names, is_approximate=True), within
+
+
+def _by_number(step: Step | None, op: str, number: float) -> tuple[Step | None, Step | None]:
+    """Return the constant of one number that a step of an operation takes on either side, and what makes the
+    other.
+    """
+    first, second = _two(step, op)
+    if step is None or step.op != op:
+        return None, None
+    for one, other in ((first, second), (second, first)):
+        if one is not None and _number(one) == float(np.float32(number)):
+            return one, other
+    return None, None
 
 
 def _hard_swish(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:

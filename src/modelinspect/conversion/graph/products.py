@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
@@ -33,14 +34,18 @@ def broadcast(first: Shape, second: Shape) -> Shape:
 
 def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool, keep: bool) -> Value:
     """Multiply by a constant matrix."""
-    if weight.tensor is None or weight.kind != FLOAT32 or len(weight.shape) != 2 or given.kind != FLOAT32:
-        raise UnknownNodeError("multiplies by a matrix that is computed")
+    if weight.kind != FLOAT32 or len(weight.shape) != 2 or given.kind != FLOAT32:
+        raise UnknownNodeError("multiplies by a matrix of another type")
+    location = weight.location if turned else node.location
+    if weight.turned_of is not None:  # the converter turns it back, and stores it as the file does
+        turned, whole = not turned, weight.turned_of
+        weight = Held(whole.shape, weight.kind, weight.location, whole)
     rows, cols = weight.shape
     inputs = cols if turned else rows
     if given.shape[-1] not in (inputs, -1) and not node.network.is_rough:
         raise UnknownNodeError("multiplies by a matrix that does not fit")
     layout = Layout(rows, cols, 0, 1) if turned else Layout(rows, cols, 1, 0)
-    value = kernel(weight.tensor, layout, (units, inputs), weight.location if turned else node.location)
+    value = kernel(weight.source(), layout, (units, inputs), location)
     settings: dict[str, int | float | bool] = (
         {"keep_num_dims": True} if keep else {"fused_activation_function": 0}
     )
@@ -119,13 +124,10 @@ def _sum(node: Node) -> Item:
         raise UnknownNodeError("takes lengths that the converter does not know")
     if isinstance(node.inputs[1], Held):
         return _sum_with_constant(node, equation, node.inputs[1])
-    if (
-        min(len(part) for part in (equation.own, equation.other, equation.summed)) != 1
-        or max(len(part) for part in (equation.own, equation.other, equation.summed)) != 1
-    ):
-        raise UnknownNodeError("an equation of several lengths at once")
     given, taken = node.given, node.computed(1)
     lengths = dict(zip(first + second, given.shape + taken.shape, strict=True))
+    if any(len(part) != 1 for part in (equation.own, equation.other, equation.summed)):
+        return _flat_sum(node, equation, given, taken, lengths)
     one = _turned(node, given, first, equation.batch + equation.own + equation.summed)
     two = _turned(node, taken, second, equation.batch + equation.summed + equation.other)
     order = equation.batch + equation.own + equation.other
@@ -134,6 +136,31 @@ def _sum(node: Node) -> Item:
     if -1 in shape:
         made = node.op(RESHAPE, [made, _own(node, list(shape))], shape)
     return _turned(node, made, order, result)
+
+
+def _flat_sum(
+    node: Node, equation: _Equation, given: Value, taken: Value, lengths: Mapping[str, int]
+) -> Item:
+    """Sum products of which a side has several letters, or none: they are one length for a product of
+    matrices.
+    """
+    if min(lengths.values()) < 0:
+        raise UnknownNodeError("an equation of several lengths at once")
+    batch, own, other, summed = equation.batch, equation.own, equation.other, equation.summed
+    outer = tuple(lengths[letter] for letter in batch)
+    rows, cols, inner = (prod(lengths[letter] for letter in part) for part in (own, other, summed))
+    one = _turned(node, given, equation.first, batch + own + summed)
+    two = _turned(node, taken, equation.second, batch + summed + other)
+    one, two = _reshaped(node, one, (*outer, rows, inner)), _reshaped(node, two, (*outer, inner, cols))
+    made = node.op(BATCH_MATMUL, [one, two], (*outer, rows, cols), {})
+    order = batch + own + other
+    whole = _reshaped(node, made, tuple(lengths[letter] for letter in order))
+    return _turned(node, whole, order, equation.result)
+
+
+def _reshaped(node: Node, value: Value, shape: Shape) -> Value:
+    """Give another shape, unless it has that."""
+    return value if value.shape == shape else node.op(RESHAPE, [value, _own(node, list(shape))], shape)
 
 
 def _is_repeated(node: Node, value: Value) -> bool:

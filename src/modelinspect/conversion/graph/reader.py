@@ -310,6 +310,7 @@ _FIRST = frozenset(
         "features",
         "out",
         "result",
+        "sum",
         "packed",
         "resized_images",
     }

@@ -13,6 +13,7 @@ from modelinspect.conversion.graph.arrays import ARRAYS
 from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
+from modelinspect.conversion.graph.ratios import RATIOS
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
 from modelinspect.conversion.network import Op, Shape, Value, fused, kernel
 from modelinspect.conversion.operators import (
@@ -37,6 +38,7 @@ from modelinspect.conversion.operators import (
     MUL,
     NOT_EQUAL,
     PAD,
+    POW,
     PRELU,
     REDUCE_ALL,
     REDUCE_ANY,
@@ -65,6 +67,14 @@ _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
 
 _MOST_AXES = 4
 """The axes that the squared difference of TFLite takes."""
+
+
+_BATCHED_GATHER = 5
+"""The version of the operator that gathers in batches."""
+
+
+_POWERS = frozenset((1.0, 0.5, 0.0, -0.5, -1.0))
+"""Powers that may become other operators."""
 
 
 def _is_neutral(code: int, value: Value) -> bool:
@@ -102,10 +112,12 @@ def _divided(node: Node) -> Item:
 
 
 def _power(node: Node) -> Item:
-    """Multiply with itself: the converter knows squares."""
+    """Raise to a power; the converter knows squares as products."""
     given, number = node.value(0), node.value(1)
-    if number.constant is None or not number.constant.is_all(2.0) or number.constant.size != 4:
+    if number.vector is None or number.vector.size != 1 or number.vector.item() in _POWERS:
         raise UnknownNodeError("another power")
+    if number.vector.item() != 2.0:
+        return node.op(POW, [given, number], given.shape)
     output = node.op(MUL, [given, given], given.shape)
     output.location = fused(node.location, number.location)
     return output
@@ -207,9 +219,7 @@ def _expand(node: Node) -> Item:
 
 def _gather(node: Node) -> Item:
     axis = node.whole_numbers(2)[0] if len(node.inputs) > 2 else 0
-    if node.number("batch_dims"):
-        raise UnknownNodeError("gathers in batches")
-    if axis:
+    if axis or node.number("batch_dims"):
         return _chosen(node, axis)
     index = node.value(1)
     table = node.inputs[0]
@@ -230,11 +240,18 @@ def _gather(node: Node) -> Item:
 
 
 def _chosen(node: Node, axis: int) -> Item:
-    """Take elements along an axis other than the first."""
+    """Take elements along an axis other than the first, or by an index for each sample."""
     given, index = node.given, node.value(1)
-    axis %= len(given.shape)
-    shape = (*given.shape[:axis], *index.shape, *given.shape[axis + 1 :])
-    output = node.op(GATHER, [given, index], shape, {"axis": axis}, given.kind)
+    axis, batch = axis % len(given.shape), node.number("batch_dims")
+    if not 0 <= batch <= min(axis, len(index.shape)):
+        raise UnknownNodeError("gathers in batches that do not fit")
+    shape = (*given.shape[:axis], *index.shape[batch:], *given.shape[axis + 1 :])
+    settings: dict[str, int | float | bool] = {"axis": axis}
+    if batch:
+        settings["batch_dims"] = batch
+    output = node.op(GATHER, [given, index], shape, settings, given.kind)
+    if batch:
+        node.network.ops[-1].version = _BATCHED_GATHER
     place = node.value(2)
     output.location = fused(output.location, place.location)
     node.network.named.append((output, place, place.location))
@@ -307,6 +324,9 @@ def _tile(node: Node) -> Item:
     numbers = [int(number) for number in times.array(node.reading).reshape(-1)]
     if len(numbers) != len(given.shape) or numbers[0] != 1:
         raise UnknownNodeError("repeats samples")
+    if set(numbers) == {1}:
+        node.forget(times)
+        return given
     shape = tuple(length * number for length, number in zip(given.shape, numbers, strict=True))
     return node.op(TILE, [given, times.value(node.reading)], (given.shape[0], *shape[1:]), None, given.kind)
 
@@ -352,6 +372,7 @@ RULES: dict[str, Rule] = {
     **ARRAYS,
     **IMAGES,
     **PRODUCTS,
+    **RATIOS,
     **SHAPES,
 }
 """The rule of each operation."""

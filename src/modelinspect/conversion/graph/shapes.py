@@ -15,7 +15,6 @@ from modelinspect.conversion.operators import (
     BOOL,
     CONCATENATION,
     FILL,
-    FLOAT32,
     INT32,
     INT64,
     PACK,
@@ -186,21 +185,6 @@ def _fill(node: Node) -> Item:
     return made
 
 
-def _filled_like(number: int) -> Rule:
-    """Fill the shape of a tensor: the shape is taken, and the filling has the name of both."""
-
-    def rule(node: Node) -> Item:
-        given = node.given
-        shape = node.op(SHAPE, [given], (len(given.shape),), {"out_type": 2}, INT32)
-        kinds = {FLOAT32: np.float32, INT32: np.int32, BOOL: np.bool_}
-        if given.kind not in kinds:
-            raise UnknownNodeError("fills another type")
-        constant = node.constant(np.array(number, kinds[given.kind]), given.kind)
-        return node.op(FILL, [shape, constant], given.shape, {}, given.kind)
-
-    return rule
-
-
 def _split(node: Node) -> Item:
     """Split into equal parts along one axis."""
     given, axis, count = node.computed(1), node.held(0), node.number("num_split")
@@ -219,11 +203,9 @@ def _split(node: Node) -> Item:
 SHAPES: dict[str, Rule] = {
     "ConcatV2": _concat,
     "Fill": _fill,
-    "OnesLike": _filled_like(1),
     "Pack": _pack,
     "Shape": _shape,
     "Split": _split,
     "StridedSlice": _slice,
-    "ZerosLike": _filled_like(0),
 }
 """The rules of operations on shapes."""

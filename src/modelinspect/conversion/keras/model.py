@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
-from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
+from modelinspect.conversion.keras.call import Call, Rule, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.layers import LAYERS
 from modelinspect.conversion.keras.mask import Mask
 from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, TAKES, masks_first, passed_on
 from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
+from modelinspect.conversion.keras.nodes.wrappers import distributed
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,
@@ -26,7 +27,7 @@ from modelinspect.conversion.operators import (
 from modelinspect.core.records import dataclass, field, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
-from modelinspect.networks.keras_layers import Traversal, class_of, references
+from modelinspect.networks.keras_layers import MODELS, Traversal, class_of, references
 from modelinspect.networks.keras_variables import Parameter, items, parameters_of
 
 _INPUT = "InputLayer"
@@ -135,7 +136,7 @@ class Flow(Traversal[Value]):
             self.node is not None,
             self.masks_first,
         )
-        rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
+        rule = self._rule(layer, kind, path) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
         try:
             if rule is None:
@@ -151,7 +152,7 @@ class Flow(Traversal[Value]):
             mask = passed_on(layer, masks)
             if mask is not None:
                 self.masks.setdefault(id(made), mask)
-            return [made]
+            return self._all_of(made) if function is not None else [made]
         except (
             UnknownLayerError,
             UnknownNodeError,
@@ -170,6 +171,26 @@ class Flow(Traversal[Value]):
             self.unknown.append(f"{name} ({label}: {reason})" if reason else f"{name} ({label})")
             return [self._guess(call)]
 
+    def _rule(self, layer: LayerConfig, kind: str, path: str) -> Rule | None:
+        """Return the rule of a class of layers; that of one which uses a model at each step follows it."""
+        inner = class_of(layer.children[0]) if layer.children else ""
+        if kind != "TimeDistributed" or inner not in MODELS:
+            return LAYERS.get(kind)
+
+        def follow(call: Call) -> Value:
+            self.node, self.arguments = None, {}
+            outputs = self.call_model(call.layer, [call.given], call.scope, f"{path}/{call.layer.name}")
+            if len(outputs) != 1:
+                raise UnknownLayerError("of a model with several outputs")
+            return outputs[0][1]
+
+        return distributed({inner: follow})
+
+    def _all_of(self, made: Value) -> list[Value]:
+        """Return all outputs of the operator that made the first of them, as a function passes them on."""
+        maker = self.lowering.makers.get(id(made))
+        return list(maker.outputs) if maker is not None and maker.output is made else [made]
+
     def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:
         """Return a layer's variables; `.keras` files number those of a recurrent layer, and keep them in its
         cells.
@@ -180,6 +201,11 @@ class Flow(Traversal[Value]):
         if class_of(layer) in _WRAPPERS and layer.children:
             inner_name = layer.children[0].name
             return self._variables(layer.children[0], f"{path}/{inner_name}") or found
+        if "/" in path:  # HDF5 files keep those of a model that is used at each step with the wrapper
+            wrapper = parameters_of(self.parameters, path.partition("/")[0])
+            inside = [each for each in wrapper if each.tensor.path.split("/")[-2:-1] == [layer.name]]
+            if inside:
+                return inside
         parts = [
             many
             for key, many in self.parameters.items()

@@ -20,6 +20,7 @@ from modelinspect.conversion.network import Constant, Network, Op
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.passes.imported import in_imported_order
+from modelinspect.conversion.passes.unused import drop_unused
 from modelinspect.conversion.releases import NEWEST, ConstantNames, Release
 from modelinspect.conversion.tree import Node
 from modelinspect.core.artifact import FormatName
@@ -84,7 +85,9 @@ def keras_source(subject: Subject, release: Release = NEWEST) -> Source:
         network = flow.run(model)
         if not network.ops or not network.outputs:
             raise UnmeasurableError(
-                "its layers pass on more than one tensor each, or are connected in a way that is not"
+                f"conversion of these is not known: {', '.join(flow.unknown[:3])}"
+                if flow.unknown
+                else "its layers pass on more than one tensor each, or are connected in a way that is not"
                 " predicted"
             )
         is_tested = is_of_tested_version(subject.artifact)
@@ -92,6 +95,7 @@ def keras_source(subject: Subject, release: Release = NEWEST) -> Source:
         certain = certain and (release is NEWEST or "Mul" not in lowering.operations)
         if release.constants is ConstantNames.USERS:
             network.ops = [each for each in in_imported_order(network) if isinstance(each, Op)]
+        drop_unused(network)
         keep_dimensions(network)
         fuse(network)
     unmark(network)

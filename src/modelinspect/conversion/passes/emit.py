@@ -174,9 +174,7 @@ class _Emitter:
             self.buffers.append(Node("Buffer"))  # its own is there, and empty
             return self.shared[constant.key]
         self.buffers.append(
-            Node(
-                "Buffer", {"data": Vector(constant.size, 1)} if constant is not None and constant.size else {}
-            )
+            Node("Buffer", {"data": Vector(constant.size, 1)} if constant is not None else {})
         )
         place = len(self.buffers) - 1
         if constant is not None:

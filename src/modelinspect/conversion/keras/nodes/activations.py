@@ -193,10 +193,18 @@ def softmax(t: Writer) -> Item:
     axis, rank = t.call.settings.get("axis", -1), len(t.given.shape)
     if axis in (-1, rank - 1):
         return activate(t, t.given, "softmax")
-    if not isinstance(axis, int) or not -rank <= axis < rank:
+    if not isinstance(axis, int):
         raise UnknownLayerError("a softmax of several axes")
+    return softmax_along(t, t.given, axis)
+
+
+def softmax_along(t: Writer, given: Value, axis: int) -> Item:
+    """Write a softmax along another axis than the last. Raises `UnknownLayerError`."""
+    rank = len(given.shape)
+    if not -rank <= axis < rank:
+        raise UnknownLayerError("a softmax along an axis that is not there")
     order = np.arange(rank, dtype=np.int32)
     order[axis], order[-1] = order[-1], order[axis]
     turned, back = (Held((rank,), INT32, t.call.at(name), None, order) for name in ("concat", "concat_1"))
-    made = t.node("Softmax", [t.node("Transpose", [t.given, turned], "transpose")], "Softmax")
+    made = t.node("Softmax", [t.node("Transpose", [given, turned], "transpose")], "Softmax")
     return t.node("Transpose", [made, back], "transpose_1")

@@ -11,6 +11,7 @@ from modelinspect.conversion.network import Value
 Argument = object
 """A tensor, a number, a word, a slice, or a list of these."""
 _TENSOR, _SLICE, _ELLIPSIS = "__keras_tensor__", "__slice__", "__ellipsis__"
+_ARRAY = "__numpy__"
 _NO_TENSOR = "_CONSTANT_VALUE"
 _MOST_NESTING = 8
 
@@ -75,6 +76,11 @@ def _parsed(item: object, values: Iterator[Value], depth: int) -> Argument:
         return _next(values)
     if name == _ELLIPSIS:
         return Ellipsis
+    if name == _ARRAY:
+        config = item.get("config")
+        if not isinstance(config, Mapping) or config.get("dtype") != "float32":
+            raise UnknownLayerError("of an array of another type")
+        return config.get("value")
     if name == _SLICE:
         config = item.get("config")
         bounds = [config.get(key) for key in ("start", "stop", "step")] if isinstance(config, Mapping) else []

@@ -14,12 +14,12 @@ Convolve = Callable[[Item, str, Shape], Item]
 """What convolves a tensor, given its padding and dilation."""
 
 
-def _sequence(t: Trace) -> Shape:
+def _sequence(t: Trace, *, dilates: bool = False) -> Shape:
     """Return the shape of sequences whose channels come last. Raises `UnknownLayerError`."""
     shape = known(t.given.shape)
     if len(shape) != 3 or t.call.text("data_format", "channels_last") != "channels_last":
         raise UnknownLayerError("sequences of another layout")
-    if t.call.single("dilation_rate") != 1:
+    if t.call.single("dilation_rate") != 1 and not dilates:
         raise UnknownLayerError("a dilated convolution")
     return shape
 
@@ -155,13 +155,19 @@ def _backwards_image(t: Trace) -> Item:
 
 def _depthwise(t: Trace) -> Item:
     """Convolve each channel of a sequence, as an image of one row."""
-    _sequence(t)
+    _sequence(t, dilates=True)
     name = "depthwise_kernel" if t.call.parameter("depthwise_kernel") is not None else "kernel"
     image = t.expand(t.given, 1, "ExpandDims")
     weight = t.expand(t.read(t.call.need(name), "ExpandDims_1"), 0, "ExpandDims_1")
     strides = [1, *(t.call.single("strides"),) * 2, 1]
-    made = t.node("DepthwiseConv2dNative", [image, weight], "depthwise", strides=strides, padding=t.padding())
-    return _squeezed(t, made)
+
+    def convolve(row: Item, padding: str, rates: Shape) -> Item:
+        steps = {"strides": strides, "dilations": [1, *rates, 1]}
+        return t.node("DepthwiseConv2dNative", [row, weight], "depthwise", padding=padding, **steps)
+
+    t.padding()
+    rates = (1, t.call.single("dilation_rate"))
+    return _squeezed(t, _spread(t, image, (1, weight.shape[1]), rates, "depthwise", convolve))
 
 
 def _squeezed(t: Trace, made: Item) -> Item:

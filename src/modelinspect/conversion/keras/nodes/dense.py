@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
-from modelinspect.conversion.graph.node import Item
-from modelinspect.conversion.keras.call import Parameter, UnknownLayerError, known
+from modelinspect.conversion.graph.node import Held, Item
+from modelinspect.conversion.keras.call import UnknownLayerError, known
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.network import Value
 
@@ -16,7 +16,8 @@ def _dense(t: Trace) -> Item:
     if len(weight.shape) != 2 or not given:
         raise UnknownLayerError("a kernel of another rank")
     if len(given) > 2 and not t.call.steps:
-        made = _tensordot(t, t.given, weight)
+        read = t.read(weight, t.pick("Tensordot", "Cast"))
+        made = tensordot(t, t.given, read)
     else:
         op = "BatchMatMulV2" if t.call.steps else "MatMul"
         made = t.node(op, [t.given, t.read(weight, "MatMul")], "MatMul")
@@ -27,14 +28,16 @@ def _dense(t: Trace) -> Item:
     return t.finish(made)
 
 
-def _tensordot(t: Trace, given: Value, weight: Parameter) -> Item:
+def tensordot(t: Trace, given: Value, weight: Held) -> Item:
     """Multiply the last axis by a matrix: the shape is taken apart and put together again around it."""
     rank, units = len(given.shape), weight.shape[1]
-    name = "Tensordot"
+    whole = t.call.scopes.unique(t.call.at("Tensordot")[0])
+    name = whole.removeprefix(f"{t.call.scope}/") if t.call.scope else whole
     if given.shape[0] > 0:
         flat = t.reshape(given, (prod(given.shape[:-1]), weight.shape[0]), f"{name}/Reshape")
-        product = t.node("MatMul", [flat, t.read(weight, name)], f"{name}/MatMul")
-        return t.reshape(product, (*given.shape[:-1], units), name)
+        product = t.node("MatMul", [flat, weight], f"{name}/MatMul")
+        lengths = t.constant((*given.shape[:-1], units), f"{name}/shape")
+        return t.outside("Reshape", [product, lengths], whole)
     free = t.constant(list(range(rank - 1)), f"{name}/free")
     axes = t.constant([rank - 1], f"{name}/axes")
     order = t.node("ConcatV2", [free, axes, t.constant(0, f"{name}/concat/axis")], f"{name}/concat")
@@ -50,9 +53,8 @@ def _tensordot(t: Trace, given: Value, weight: Parameter) -> Item:
     stack = t.node("Pack", [rows, columns], f"{name}/stack")
     turned = t.node("Transpose", [given, order], f"{name}/transpose")
     flat = t.node("Reshape", [turned, stack], f"{name}/Reshape", _shape=[-1, -1])
-    read = t.read(weight, t.pick(name, "Cast"))
-    product = t.node("MatMul", [flat, read], f"{name}/MatMul")
-    return t.node("Reshape", [product, target], name, _shape=[*given.shape[:-1], units])
+    product = t.node("MatMul", [flat, weight], f"{name}/MatMul")
+    return t.outside("Reshape", [product, target], whole, _shape=[*given.shape[:-1], units])
 
 
 dense = traced(_dense)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelinspect.conversion.keras.call import Rule
+from modelinspect.conversion.keras.nodes import choices
 from modelinspect.conversion.keras.nodes.arguments import arguments_of
 from modelinspect.conversion.keras.nodes.functions import (
     Writer,
@@ -29,6 +30,7 @@ from modelinspect.conversion.keras.nodes.functions import (
     transposed,
     unary,
 )
+from modelinspect.conversion.keras.nodes.several import split, unstacked
 from modelinspect.conversion.keras.nodes.trace import traced
 from modelinspect.formats.keras.config import LayerConfig
 
@@ -78,6 +80,7 @@ _OPERATIONS: Mapping[str, Rule] = {
         "Softmax": softmax,
         "Softplus": unary("Softplus"),
         "Softsign": unary("Softsign"),
+        "Split": split,
         "Sqrt": unary("Sqrt"),
         "Square": unary("Square"),
         "Squeeze": squeezed,
@@ -87,6 +90,62 @@ _OPERATIONS: Mapping[str, Rule] = {
         "Tanh": unary("Tanh"),
         "Transpose": transposed,
         "TrueDivide": binary("RealDiv", "truediv"),
+        "Unstack": unstacked,
+    }.items()
+}
+_OPERATIONS_OF_CHOICE: Mapping[str, Rule] = {
+    name: _rule(writer)
+    for name, writer in {
+        "AveragePool": choices.pooled("AvgPool", "AvgPool2D", "AvgPool"),
+        "Cast": choices.cast,
+        "Cumsum": choices.summed_up,
+        "Equal": binary("Equal", "Equal"),
+        "Flip": choices.turned,
+        "Floor": unary("Floor"),
+        "Greater": binary("Greater", "Greater"),
+        "GreaterEqual": binary("GreaterEqual", "GreaterEqual"),
+        "LeakyRelu": choices.leaky,
+        "Less": binary("Less", "Less"),
+        "LessEqual": binary("LessEqual", "LessEqual"),
+        "MaxPool": choices.pooled("MaxPool", "MaxPool2d", "MaxPool2d"),
+        "Norm": choices.length,
+        "Prod": reduced("Prod"),
+        "Resize": choices.resized,
+        "Std": choices.spread(is_root=True),
+        "Swapaxes": choices.exchanged,
+        "Take": choices.taken,
+        "Tile": choices.tiled,
+        "TopK": choices.best,
+        "Var": choices.spread(is_root=False),
+        "Where": choices.chosen,
+    }.items()
+}
+_TF_FUNCTIONS_OF_CHOICE: Mapping[str, Rule] = {
+    f"tf.{name}": _rule(writer)
+    for name, writer in {
+        "cast": choices.cast,
+        "compat.v1.gather": choices.taken,
+        "compat.v1.norm": choices.length,
+        "image.resize": choices.resized,
+        "math.argmax": choices.largest,
+        "math.cumsum": choices.summed_up,
+        "math.floor": unary("Floor"),
+        "math.greater": binary("Greater", "", "Greater"),
+        "math.greater_equal": binary("GreaterEqual", "", "GreaterEqual"),
+        "math.less": binary("Less", "", "Less"),
+        "math.less_equal": binary("LessEqual", "", "LessEqual"),
+        "math.reduce_prod": reduced("Prod"),
+        "math.reduce_std": choices.spread(is_root=True),
+        "math.reduce_variance": choices.spread(is_root=False),
+        "math.top_k": choices.best,
+        "nn.avg_pool2d": choices.pooled("AvgPool", "AvgPool2D", "AvgPool"),
+        "nn.depth_to_space": choices.blocks("DepthToSpace"),
+        "nn.leaky_relu": choices.leaky,
+        "nn.max_pool2d": choices.pooled("MaxPool", "MaxPool2d", "MaxPool2d"),
+        "nn.space_to_depth": choices.blocks("SpaceToDepth"),
+        "reverse": choices.turned,
+        "tile": choices.tiled,
+        "where": choices.chosen,
     }.items()
 }
 _TF_FUNCTIONS: Mapping[str, Rule] = {
@@ -144,15 +203,22 @@ _TF_FUNCTIONS: Mapping[str, Rule] = {
         "pad": padded,
         "reshape": reshaped,
         "sigmoid": unary("Sigmoid"),
+        "split": split,
         "sqrt": unary("Sqrt"),
         "square": unary("Square"),
         "squeeze": squeezed,
         "stack": stacked,
         "tanh": unary("Tanh"),
         "transpose": transposed,
+        "unstack": unstacked,
     }.items()
 }
-FUNCTIONS: Mapping[str, Rule] = {**_OPERATIONS, **_TF_FUNCTIONS}
+FUNCTIONS: Mapping[str, Rule] = {
+    **_OPERATIONS,
+    **_OPERATIONS_OF_CHOICE,
+    **_TF_FUNCTIONS,
+    **_TF_FUNCTIONS_OF_CHOICE,
+}
 """The rules of functions, by the names that `function_of` gives."""
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import UnknownLayerError
+from modelinspect.conversion.keras.nodes.activations import softmax_along
 from modelinspect.conversion.keras.nodes.arguments import Argument, Arguments
+from modelinspect.conversion.keras.nodes.dense import tensordot
 from modelinspect.conversion.keras.nodes.normalizations import LEAST, unit
 from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Value
@@ -85,11 +87,13 @@ def elu(t: Trace, given: Arguments) -> Item:
 
 
 def softmax(t: Trace, given: Arguments) -> Item:
-    """Apply a softmax along the last axis."""
-    x = given.tensor(0, "x", "logits")
-    if given.integers(1, "axis") not in (None, [-1], [len(x.shape) - 1]):
-        raise UnknownLayerError("along another axis")
-    return t.node("Softmax", [x], "Softmax")
+    """Apply a softmax along an axis."""
+    x, axes = given.tensor(0, "x", "logits"), given.integers(1, "axis")
+    if axes in (None, [-1], [len(x.shape) - 1]):
+        return t.node("Softmax", [x], "Softmax")
+    if axes is None or len(axes) != 1:
+        raise UnknownLayerError("along several axes")
+    return softmax_along(t, x, axes[0])
 
 
 def not_equal(t: Trace, given: Arguments) -> Item:
@@ -217,13 +221,33 @@ transposed = _by_numbers("Transpose", "transpose", "perm", "a", ("axes", "perm")
 
 def multiplied(t: Trace, given: Arguments) -> Item:
     """Multiply matrices."""
-    first, second = given.tensor(0, "x1", "a"), given.tensor(1, "x2", "b")
+    first, second = given.tensor(0, "x1", "a"), given.get(1, "x2", "b")
+    if isinstance(second, list):
+        return _by_matrix(t, given, first, second)
+    second = given.tensor(1, "x2", "b")
     if min(len(first.shape), len(second.shape)) < 3:
         raise UnknownLayerError("of samples with each other")
     turned = {
         f"adj_{side}": given.get(9, f"transpose_{key}") is True for side, key in (("x", "a"), ("y", "b"))
     }
     return t.node("BatchMatMulV2", [first, second], "MatMul", **turned)
+
+
+def _by_matrix(t: Trace, given: Arguments, first: Value, numbers: Argument) -> Item:
+    """Multiply by a constant matrix, which Keras 3 sums over the last axis of."""
+    turns = any(given.get(9, f"transpose_{side}") is True for side in "ab")
+    if t.is_keras3:
+        matrix = _operand(t, numbers, _place(t, "Const"))
+    else:
+        name = _place(t, "MatMul")
+        matrix = _operand(t, numbers, f"{name}/b")
+    if turns or len(first.shape) < 2 or len(matrix.shape) != 2 or not isinstance(matrix, Held):
+        raise UnknownLayerError("of a constant of another rank")
+    if t.is_keras3 and len(first.shape) > 2:
+        return tensordot(t, first, matrix)
+    if t.is_keras3:
+        return t.node("MatMul", [first, matrix], "MatMul")
+    return t.outside("MatMul" if len(first.shape) == 2 else "BatchMatMulV2", [first, matrix], name)
 
 
 def clipped(t: Trace, given: Arguments) -> Item:
@@ -263,17 +287,23 @@ def normalized_by_root(t: Trace, given: Arguments) -> Item:
 
 
 def padded(t: Trace, given: Arguments) -> Item:
-    """Add zeros around each axis."""
+    """Add zeros around each axis, or what is inside of it."""
     x = given.tensor(0, "x", "tensor")
     sides = given.get(1, "pad_width", "paddings")
-    plain = str(given.get(2, "mode", default="constant")).lower() == "constant"
+    mode = str(given.get(2, "mode", default="constant")).upper()
     value = given.get(3, "constant_values")
-    if not plain or value not in (None, 0, 0.0) or not _are_sides(sides, len(x.shape)):
+    if (
+        mode not in ("CONSTANT", "REFLECT", "SYMMETRIC")
+        or value not in (None, 0, 0.0)
+        or not _are_sides(sides, len(x.shape))
+    ):
         raise UnknownLayerError("of other settings")
+    op = "Pad" if mode == "CONSTANT" else "MirrorPad"
+    settings = {} if mode == "CONSTANT" else {"mode": mode}
     if t.is_keras3:
-        return t.node("Pad", [x, _held(t, sides, _place(t, "Const"), INT32)], "Pad")
-    name = _place(t, "Pad")
-    return t.outside("Pad", [x, _held(t, sides, f"{name}/paddings", INT32)], name)
+        return t.node(op, [x, _held(t, sides, _place(t, "Const"), INT32)], op, **settings)
+    name = _place(t, op)
+    return t.outside(op, [x, _held(t, sides, f"{name}/paddings", INT32)], name, **settings)
 
 
 def _are_sides(sides: Argument, rank: int) -> bool:
@@ -290,7 +320,8 @@ def part_of(t: Trace, given: Arguments) -> Item:
     x, key = given.tensor(0, "x", "tensor"), given.get(1, "key", "slice_spec")
     parts = key if isinstance(key, list) else [key]
     bounds: tuple[list[int], list[int], list[int]] = ([], [], [])
-    masks = dict.fromkeys(("begin_mask", "end_mask", "ellipsis_mask", "shrink_axis_mask"), 0)
+    names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    masks = dict.fromkeys(names, 0)
     for place, part in enumerate(parts):
         numbers, flags = _bounds(part)
         for many, number in zip(bounds, numbers, strict=True):
@@ -309,6 +340,8 @@ def _bounds(part: Argument) -> tuple[tuple[int, int, int], tuple[str, ...]]:
     """Return the begin, the end and the step of a part of one axis, and the masks that it sets."""
     if part is Ellipsis:
         return (0, 0, 1), ("ellipsis_mask",)
+    if part is None:
+        return (0, 0, 1), ("new_axis_mask",)
     if isinstance(part, slice):
         unset = [
             name for name, bound in (("begin_mask", part.start), ("end_mask", part.stop)) if bound is None

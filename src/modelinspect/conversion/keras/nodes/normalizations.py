@@ -8,7 +8,8 @@ import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import Rule, Shape, UnknownLayerError, items, known
-from modelinspect.conversion.keras.nodes.trace import Trace, traced
+from modelinspect.conversion.keras.nodes.groups import weighed_groups
+from modelinspect.conversion.keras.nodes.trace import TYPES, Trace, traced
 from modelinspect.conversion.network import Array, fused
 from modelinspect.conversion.operators import (
     ADD,
@@ -41,8 +42,10 @@ def _groups(t: Trace) -> Item:
     channels, groups = shape[-1], call.number("groups", 32)
     groups = channels if groups == -1 else groups
     _last_axis(t)
-    if not t.is_keras3 or len(shape) < 3 or groups < 1 or channels % groups:
+    if len(shape) < 3 or groups < 1 or channels % groups:
         raise UnknownLayerError("a normalization of other groups")
+    if not t.is_keras3:
+        return weighed_groups(t, groups)
     inner, each = shape[1:-1], channels // groups
     x = t.reshape(t.given, (-1, *inner, groups, each), "Reshape")
     axes = [*range(1, len(inner) + 1), len(inner) + 2]
@@ -247,7 +250,7 @@ def _fixed(t: Trace) -> Item:
     )
     least = t.constant(1e-7, t.pick("Maximum/y", "Const"), FLOAT32)
     deviation = t.node("Maximum", [t.node("Sqrt", [second], "Sqrt"), least], "Maximum")
-    moved = t.node("Sub", [t.given, first], t.pick("sub", "Sub"))
+    moved = t.node("Sub", [_as_floats(t), first], t.pick("sub", "Sub"))
     return t.node("RealDiv", [moved, deviation], "truediv")
 
 
@@ -267,8 +270,9 @@ def _statistic(t: Trace, name: str) -> Array:
 
 def _scaled(t: Trace) -> Item:
     """Multiply and add numbers, also another one for each channel."""
-    made: Item = t.given
-    for key, name, op in (("scale", "Cast/x", "Mul"), ("offset", "Cast_1/x", "AddV2")):
+    made = _as_floats(t)
+    names = ("Cast/x", "Cast_1/x") if made is t.given or t.is_keras3 else ("Cast_1/x", "Cast_2/x")
+    for key, name, op in zip(("scale", "offset"), names, ("Mul", "AddV2"), strict=True):
         value = t.call.settings.get(key, 0.0)
         numbers = items(value) if isinstance(value, list | tuple | Mapping) else value
         if not isinstance(numbers, int | float | list):
@@ -276,6 +280,17 @@ def _scaled(t: Trace) -> Item:
         constant: Held = t.constant(np.asarray(numbers, np.float32), name, FLOAT32)
         made = t.node(op, [made, constant], "mul" if op == "Mul" else "add")
     return made
+
+
+def _as_floats(t: Trace) -> Item:
+    """Return the first input as floats; Keras 3 converts whole numbers before it enters the layer's scope."""
+    if t.given.kind == FLOAT32:
+        return t.given
+    if not t.is_keras3:
+        return t.node("Cast", [t.given], "Cast", DstT=TYPES[FLOAT32])
+    outer = t.call.scope.rpartition("/")[0]
+    name = t.call.scopes.unique(f"{outer}/Cast" if outer else "Cast")
+    return t.outside("Cast", [t.given], name, DstT=TYPES[FLOAT32])
 
 
 TRACED_NORMALIZATIONS: Mapping[str, Rule] = {

@@ -41,8 +41,11 @@ def _reduced(rank: int, op: str) -> Rule:
         mask = taken_mask(t.call) if rank == 1 and op == "Mean" else None
         if mask is not None:
             return masked_mean(t, mask)
-        t.layout(rank)
-        axes = list(range(1, rank + 1)) if rank > 1 else 1
+        axes: int | list[int] = list(range(1, rank + 1)) if rank > 1 else 1
+        if t.call.text("data_format") == "channels_first" and len(t.recalled_shape()) == rank + 2:
+            axes = list(range(2, rank + 2)) if rank > 1 else 2
+        else:
+            t.layout(rank)
         return t.reduce(op, t.given, axes, keep=t.call.flag("keepdims", default=False))
 
     return traced(writer)
@@ -141,7 +144,7 @@ def _repeated(t: Trace, factors: Sequence[int]) -> Item:
     converter does not know the lengths of the axes before it any more.
     """
     given = known(t.given.shape)
-    if given[0] > 0 or min(factors) < 2 or len(given) != len(factors) + 2:
+    if given[0] > 0 or min(factors) < 1 or len(given) != len(factors) + 2:
         raise UnknownLayerError(_REPEATING)
     value = t.given
     for place, factor in enumerate(factors):
