@@ -36,7 +36,6 @@ def _find_duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
         if (
             tensor.role not in (Role.WEIGHT, Role.STATISTIC)
             or measure.digest is None
-            or tensor.element_count < 2
             or not tensor.stored_size
         ):
             continue
