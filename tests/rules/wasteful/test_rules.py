@@ -277,6 +277,14 @@ def test_ranges_that_keras_stores_beside_float_weights_get_no_advice_for_a_conve
     assert findings(build)["quant-params-dominate"].remedy in (None, "")
 
 
+def test_averages_of_weights_are_not_only_for_training() -> None:
+    build = optimizer_state()
+    build.tensor("kernel/ExponentialMovingAverage", (10, 100), role=Role.OPTIMIZER)
+    message = findings(build)["optimizer-state"].message
+    assert "a moving average beside each of 1 variable; only resuming training needs the slots" in message
+    assert message.endswith("evaluation may use averages in place of the weights")
+
+
 def test_an_empty_artifact_has_no_findings() -> None:
     assert findings(Build()) == {}
 
