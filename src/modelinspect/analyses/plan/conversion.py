@@ -314,8 +314,8 @@ def _warn(name: str, form: Form, dense: int) -> Iterator[Note]:
         share = (form.size - dense) / dense
         yield Note(
             f"{name}: sparse encoding would make the file larger, {dense:,} to {form.size:,} bytes"
-            f" (+{100 * share:.0f} %). The converter encodes every kernel with at least 30 % zeros and does not"
-            f" compare sizes; {_worst(form.sparse)}."
+            f" (+{100 * share:.0f} %). The converter encodes every kernel with at least 30 % zeros and does"
+            f" not compare sizes; {_worst(form.sparse)}."
         )
     elif losing:
         yield Note(

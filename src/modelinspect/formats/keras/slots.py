@@ -133,7 +133,7 @@ def _made(optimizer: str, group: _Group, settings: Mapping[str, object]) -> tupl
     setting = _SETTINGS[group[0]]
     if settings.get(setting):
         return (True,)
-    if setting not in settings or optimizer == "SGD" and setting == "momentum":  # Keras 2 makes it anyway
+    if setting not in settings or (optimizer == "SGD" and setting == "momentum"):  # Keras 2 makes it anyway
         return (False, True)
     return (False,)
 
