@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.fixtures import fixture_path
 
 import modelinspect as mi
 from modelinspect.api.opening import several
 from modelinspect.errors import UsageError
+from tests.support.fixtures import fixture_path
 
 MODEL = fixture_path("mlp/original.h5")
 
