@@ -62,6 +62,16 @@ def saved_again(side: Subject) -> frozenset[TensorId]:
     )
 
 
+def weights_size(side: Subject) -> int:
+    """Return the bytes that store the model's weights and statistics, without copies of them."""
+    copies = saved_again(side)
+    return sum(
+        tensor.stored_size
+        for index, tensor in enumerate(side.artifact.tensors)
+        if tensor.role in (Role.WEIGHT, Role.STATISTIC) and TensorId(index) not in copies
+    )
+
+
 def _is_inner(one: str, other: str) -> bool:
     """Return whether a store has a tensor under the layer that another one's layer wraps (Keras:
     SpectralNormalization).
