@@ -179,6 +179,16 @@ def test_what_an_export_stores_again_is_no_parameter() -> None:
     assert sum(entry.zero_count or 0 for entry in (*kept, *copies)) == 2 * zeros
 
 
+def test_the_bias_of_one_output_that_an_export_stores_again_is_no_parameter() -> None:
+    build = Build("m", FormatName.SAVED_MODEL)
+    for path in ("_all_variables/0", "variables/2"):
+        build.tensor("score/bias", (1,), data=b"\0\0\x80?", path=f"{path}/.ATTRIBUTES/VARIABLE_VALUE")
+    subject = side(build)
+    report = summarize(subject.artifact, subject.measurements)
+    assert report.weights.copies == (1,)
+    assert len(report.parameters()) == 1
+
+
 def test_two_layers_with_equal_weights_are_two_layers() -> None:
     build = Build("m.keras")
     data = np.arange(32, dtype="<f4").tobytes()

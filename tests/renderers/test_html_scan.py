@@ -89,6 +89,12 @@ def test_a_model_without_a_page_has_no_link() -> None:
     ]
 
 
+def test_a_title_names_a_few_of_many_paths() -> None:
+    report = ScanReport(roots=tuple("abcde"), measured=True, size=0, artifacts=(), skipped=0)
+    assert "a, b, c and 2 more" in str(report)
+    assert "a, b, c\n" not in str(report)
+
+
 def test_page_names_are_safe_and_unique_whatever_the_models_are_called() -> None:
     made = [page_name(index, name) for index, name in enumerate([*names(), "..", "/", "", "CON", "-rf", "~"])]
     assert len({name.lower() for name in made}) == len(made)

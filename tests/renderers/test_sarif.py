@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 import modelinspect
+from modelinspect.api import lint_all
 from modelinspect.errors import ModelInspectError, UsageError
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.lint import LintReport
@@ -88,6 +89,27 @@ def test_a_file_of_a_folder_is_named_within_it() -> None:
         for found in log["runs"][0]["results"]
     }
     assert fixture_path("unsafe/lambda_savedmodel").as_uri() + "/keras_metadata.pb" in uris
+
+
+def test_many_models_are_one_run_with_what_could_not_be_read(tmp_path: Path) -> None:
+    """GitHub's code scanning takes 20 runs of a file at most, and one of a tool and a category."""
+    names = ["unsafe/py_func.pb", "unsafe/lambda_keras3.keras"]
+    (tmp_path / "broken.keras").write_bytes(b"PK")
+    paths = [*map(fixture_path, names), tmp_path / "broken.keras"]
+    every = lint_all([str(path) for path in paths])
+    log = written(every)
+    valid(log)
+    (run,) = log["runs"]
+    assert [found["ruleId"] for found in run["results"]] == [
+        one.rule for report in every.reports for one in report.findings
+    ]
+    rules = run["tool"]["driver"]["rules"]
+    assert all(rules[found["ruleIndex"]]["id"] == found["ruleId"] for found in run["results"])
+    assert [one["location"]["uri"] for one in run["artifacts"]] == [path.as_uri() for path in paths[:2]]
+    (invocation,) = run["invocations"]
+    assert not invocation["executionSuccessful"]
+    (failure,) = invocation["toolExecutionNotifications"]
+    assert failure["message"]["text"].count("broken.keras") == 1
 
 
 def test_names_with_spaces_and_marks_become_uris(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def _remedy(entry: CheckEntry, location: str) -> str:
             return f"modelinspect {name} shows what takes the other bytes"
         case _:
             return (
-                f"modelinspect plan {name} shows how small it could be; modelinspect shrink {name} --check"
-                " what can go without loss"
+                f"modelinspect plan {name} shows how small it could be, and modelinspect shrink {name}"
+                " --check what can go without loss"
             )
 
 
@@ -154,9 +154,9 @@ def _sizes(
     artifact: Artifact, budget: Budget, categories: Mapping[str, int], compressed: Mapping[str, int]
 ) -> Iterator[CheckEntry]:
     if budget.size is not None:
-        yield _at_most("size", "", artifact.size, budget.size.of(artifact.size), "the artifact takes")
+        yield _at_most("size", "", artifact.size, budget.size.of(artifact.size), "the model takes")
     for name, amount in budget.compressed.items():
-        what = f"compressed by {COMPRESSORS[name]}, the artifact takes"
+        what = f"compressed by {COMPRESSORS[name]}, the model takes"
         yield _at_most("compressed", name, compressed[name], amount.of(artifact.size), what)
     for category, amount in budget.categories.items():
         yield _at_most(

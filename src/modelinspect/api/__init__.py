@@ -19,6 +19,7 @@ from modelinspect.api.opening import (
     open,
     opened,
     parse_files,
+    several,
     side,
     subject_of,
 )
@@ -108,7 +109,7 @@ def inspect(
     from modelinspect.measure.equal import digest_equals
     from modelinspect.reports.inspect import with_pictures
 
-    keys = parse_keys(by)
+    keys = parse_keys(several(by))
     if isinstance(location, Artifact) and not measure:
         report = summarize(location, None, keys, top)
         return shown(with_pictures(report, draw(location)) if pictures else report)
@@ -256,7 +257,7 @@ def plan(
     from modelinspect.measure.facts import Aspect
     from modelinspect.networks.subject import Subject
 
-    wanted = frozenset(only)
+    wanted = frozenset(several(only))
     check_names(wanted)
     if convert:
         from modelinspect.pruning.converter import installed_release
@@ -328,10 +329,11 @@ def shrink(
     if not 0 <= level <= 9:
         raise UsageError(f"level {level}: a level is from 0 to 9")
     try:
-        options = Options(frozenset(map(Drop, drop)), frozenset(map(Loader, loaders)), level, precompress)
+        parts, readers = frozenset(map(Drop, several(drop))), frozenset(map(Loader, several(loaders)))
     except ValueError as error:
-        known = ", ".join([*Drop, *Loader])
-        raise UsageError(f"{error}; known are {known}") from error
+        known = f"drop may name {', '.join(Drop)}, and loaders {', '.join(Loader)}"
+        raise UsageError(f"{error}; {known}") from error
+    options = Options(parts, readers, level, precompress)
     place = Place(None if output is None else Path(output), in_place, force)
     return shown(report(shrink_artifact(os.fspath(location), options, place, limits, progress)))
 

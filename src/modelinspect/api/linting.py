@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelinspect.api.opening import Location, list_models, parse_files, subject_of
+from modelinspect.api.opening import Location, list_models, parse_files, several, subject_of
 from modelinspect.api.showing import shown
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
@@ -42,7 +42,7 @@ def lint(
     from modelinspect.errors import LimitError, ModelInspectError, UnknownFormatError
     from modelinspect.rules.registry import choose
 
-    chosen = choose(select, ignore)
+    chosen = choose(several(select), several(ignore))
     if isinstance(location, Artifact | ModelIn):
         return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
     try:
@@ -125,7 +125,7 @@ def lint_all(
 
     reports: list[LintReport] = []
     failed: list[LintProblem] = []
-    for location in locations:
+    for location in several(locations):
         try:
             reports.append(
                 lint(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 Location = str | os.PathLike[str]
 """A file, a directory or a checkpoint prefix."""
+_Value = TypeVar("_Value")
+
+
+def several(given: Iterable[_Value] | os.PathLike[str]) -> tuple[_Value, ...]:
+    """Return the values of an argument as a tuple; one text or path is one value, not its letters."""
+    if isinstance(given, str | os.PathLike):
+        return (cast("_Value", given),)
+    return tuple(given)
 
 
 def open(location: Location, *, strict: bool = False, limits: Limits | None = None) -> Artifact:

@@ -24,11 +24,11 @@ from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
+from modelinspect.cli.several import require_inspected
 from modelinspect.core.artifact import Severity
-from modelinspect.errors import IncompleteError, UsageError
+from modelinspect.errors import UsageError
 from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.rules import RulesReport
-from modelinspect.reports.wording import plural
 from modelinspect.rules.registry import choose, rule_entries
 
 EXAMPLES = """\b
@@ -114,11 +114,7 @@ def command(
             paths, select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter
         )
     destination.write(every, top)
-    if every.failed:
-        raise IncompleteError(
-            f"{plural(len(every.failed), 'path')} of {len(paths)} could not be inspected",
-            every.failed[0].location,
-        )
+    require_inspected(len(paths), every.failed)
     return 1 if every.reaches(least) else 0
 
 

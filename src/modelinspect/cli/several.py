@@ -14,6 +14,8 @@ from modelinspect.reports.lint import LintProblem
 from modelinspect.reports.wording import plural
 
 _Result = TypeVar("_Result")
+_NAMED = 3
+"""Paths that a line names."""
 
 
 def each(
@@ -47,7 +49,9 @@ def require_inspected(
 ) -> None:
     """Raise `IncompleteError` where a path of ``count`` was not inspected, or not completely."""
     if failed:
+        named = ", ".join(one.location for one in failed[:_NAMED])
+        more = f" and {len(failed) - _NAMED:,} more" if len(failed) > _NAMED else ""
         raise IncompleteError(
-            f"{len(failed)} of {plural(count, 'path')} could not be inspected", failed[0].location
+            f"{len(failed)} of {plural(count, 'path')} could not be inspected: {named}{more}"
         )
     require_complete(diagnostics)

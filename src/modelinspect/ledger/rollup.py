@@ -63,7 +63,9 @@ def parse_keys(names: Sequence[str]) -> tuple[Key, ...]:
             key = Key(name)
         except ValueError as error:
             meant = did_you_mean(name, Key)
-            raise SelectionError(f"there is no key {name!r}{meant} Keys are {', '.join(Key)}") from error
+            raise SelectionError(
+                f"there is no key {name!r}{meant or '.'} Keys are {', '.join(Key)}"
+            ) from error
         if key not in keys:
             keys.append(key)
     return tuple(keys)

@@ -36,7 +36,6 @@ def _find_duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
         if (
             tensor.role not in (Role.WEIGHT, Role.STATISTIC)
             or measure.digest is None
-            or tensor.element_count < 2
             or not tensor.stored_size
         ):
             continue
@@ -60,6 +59,16 @@ def saved_again(side: Subject) -> frozenset[TensorId]:
         if duplicate_cause(side, copy, group[0]) is not Cause.SHARED_DUPLICATE
         or _is_inner(side.tensor(copy).path, side.tensor(group[0]).path)
         or _is_inner(side.tensor(group[0]).path, side.tensor(copy).path)
+    )
+
+
+def weights_size(side: Subject) -> int:
+    """Return the bytes that store the model's weights and statistics, without copies of them."""
+    copies = saved_again(side)
+    return sum(
+        tensor.stored_size
+        for index, tensor in enumerate(side.artifact.tensors)
+        if tensor.role in (Role.WEIGHT, Role.STATISTIC) and TensorId(index) not in copies
     )
 
 

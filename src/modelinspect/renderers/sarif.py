@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from posixpath import basename, dirname, join
 from typing import Any, TextIO
 from urllib.parse import quote
@@ -17,7 +18,8 @@ from modelinspect.errors import UsageError
 from modelinspect.renderers.escape import markdown_block, markdown_text, plain, plain_lines
 from modelinspect.renderers.look import Look
 from modelinspect.reports.base import Report
-from modelinspect.reports.lint import LintAllReport, LintFinding, LintReport, RuleEntry
+from modelinspect.reports.entries import DiagnosticEntry
+from modelinspect.reports.lint import LintAllReport, LintFinding, LintProblem, LintReport, RuleEntry
 from modelinspect.version import VERSION
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -28,44 +30,53 @@ def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the log. Raises `UsageError` where a report is not one of `lint`."""
     if not isinstance(report, LintReport | LintAllReport):
         raise UsageError("--format sarif is available for lint only")
-    reports = report.reports if isinstance(report, LintAllReport) else (report,)
-    json.dump(
-        {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in reports]},
-        out,
-        indent=2,
-        allow_nan=False,
-    )
+    run = _run(report.reports, report.failed) if isinstance(report, LintAllReport) else _run((report,), ())
+    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, out, indent=2, allow_nan=False)
     out.write("\n")
 
 
-def _run(report: LintReport) -> dict[str, Any]:
-    rules = {rule.id: index for index, rule in enumerate(report.rules)}
+def _run(reports: Sequence[LintReport], failed: Sequence[LintProblem]) -> dict[str, Any]:
+    """Return one run for all models: code scanning takes one of a tool and a category."""
+    rules = {rule.id: rule for report in reports for rule in report.rules}
+    places = {rule: index for index, rule in enumerate(rules)}
+    members = {_uri(report, member.name): member for report in reports for member in report.artifact.members}
+    unread = [
+        {"level": "error", "message": {"text": plain(f"{one.location}: {one.reason}")}} for one in failed
+    ]
     return {
         "tool": {
             "driver": {
                 "name": "modelinspect",
                 "semanticVersion": VERSION,
-                "rules": [_rule(rule) for rule in report.rules],
+                "rules": [_rule(rule) for rule in rules.values()],
             }
         },
         "artifacts": [
-            {
-                "location": {"uri": _uri(report, member.name)},
-                "length": member.size,
-                "roles": ["analysisTarget"],
-            }
-            for member in report.artifact.members
+            {"location": {"uri": uri}, "length": member.size, "roles": ["analysisTarget"]}
+            for uri, member in members.items()
         ],
         "invocations": [
             {
-                "executionSuccessful": True,
+                "executionSuccessful": not failed,
                 "toolExecutionNotifications": [
-                    {"level": found.severity, "message": {"text": plain(f"{found.member}: {found.problem}")}}
-                    for found in report.diagnostics
+                    *unread,
+                    *(_notification(report, found) for report in reports for found in report.diagnostics),
                 ],
             }
         ],
-        "results": [_result(report, finding, rules[finding.rule]) for finding in report.findings],
+        "results": [
+            _result(report, finding, places[finding.rule])
+            for report in reports
+            for finding in report.findings
+        ],
+    }
+
+
+def _notification(report: LintReport, found: DiagnosticEntry) -> dict[str, Any]:
+    return {
+        "level": found.severity,
+        "message": {"text": plain(f"{found.member}: {found.problem}")},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(report, found.member)}}}],
     }
 
 

@@ -158,6 +158,11 @@ class LintProblem(Part, frozen=True, kw_only=True):
     location: str
     problem: str
 
+    @property
+    def reason(self) -> str:
+        """The problem without the location that errors begin with."""
+        return self.problem.removeprefix(f"{self.location}: ")
+
 
 class LintAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint-all/1"):
     """What rules found in several locations, in the order in which they were named; ``failed`` could not be
@@ -175,7 +180,7 @@ class LintAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.l
         for report in self.reports:
             yield from report.blocks(top)
         if self.failed:
-            notes = tuple(Note("error", failure.location, failure.problem) for failure in self.failed)
+            notes = tuple(Note("error", failure.location, failure.reason) for failure in self.failed)
             yield Notes("Could not be inspected", notes, 0)
 
     def table(self) -> Table:

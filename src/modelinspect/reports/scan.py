@@ -16,6 +16,8 @@ from modelinspect.reports.lint import LintFinding, reaches
 from modelinspect.reports.wording import plural
 
 DEFAULT_TOP = 20
+_ROOTS_NAMED = 3
+"""Folders and files that the title names; a shell may pass hundreds."""
 
 
 class Failure(StrEnum):
@@ -111,8 +113,12 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             f"{count:,} {name}"
             for name, count in sorted(formats.items(), key=lambda item: (-item[1], item[0] or ""))
         )
+        named = ", ".join(self.roots[:_ROOTS_NAMED])
+        more = len(self.roots) - _ROOTS_NAMED
         yield Heading(
-            ", ".join(self.roots), self.size, (plural(len(inspected), "model"), *([text] if text else ()))
+            f"{named} and {more:,} more" if more > 0 else named,
+            self.size,
+            (plural(len(inspected), "model"), *([text] if text else ())),
         )
         largest = sorted(inspected, key=lambda row: (-(row.size or 0), row.location))
         top = DEFAULT_TOP if top is None else top

@@ -73,7 +73,7 @@ def _blocks(reports: Sequence[Report], failed: Sequence[LintProblem], top: int |
         yield from report.blocks(top)
     if failed:
         yield Notes(
-            "Could not be inspected", tuple(Note("error", one.location, one.problem) for one in failed), 0
+            "Could not be inspected", tuple(Note("error", one.location, one.reason) for one in failed), 0
         )
 
 

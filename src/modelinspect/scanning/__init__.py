@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, overload
 
+from modelinspect.api.opening import several
+from modelinspect.api.showing import shown
 from modelinspect.core.limits import Limits
 from modelinspect.formats.discovery import group
 from modelinspect.reports.scan import ScanReport, ScanRow
@@ -25,7 +27,7 @@ Budget = Mapping[str, Any]
 
 
 def scan_iter(
-    roots: Sequence[Location] = (),
+    roots: Sequence[Location] | Location = (),
     *,
     locations: Iterable[Location] = (),
     executor: Executor | str | None = None,
@@ -61,7 +63,7 @@ def scan_iter(
     >>> sorted((row.location, row.size) for row in mi.scan_iter(["original.h5", "pruned.h5"]))
     [('original.h5', 25656), ('pruned.h5', 25656)]
     """
-    search = Search([os.fspath(root) for root in roots], locations, limits)
+    search = Search([os.fspath(root) for root in several(roots)], locations, limits)
     engine = Engine(_usual(executor, search), jobs, timeout, memory)
     questions = Questions(
         measure=measure, limits=engine.limits(limits), lint=_rules(lint), budget=_budget(budget)
@@ -71,7 +73,7 @@ def scan_iter(
 
 @overload
 def scan(
-    roots: Sequence[Location] = ...,
+    roots: Sequence[Location] | Location = ...,
     executor: Executor | str | None = ...,
     *,
     locations: Iterable[Location] = ...,
@@ -92,7 +94,7 @@ def scan(
 
 @overload
 def scan(
-    roots: Sequence[Location] = ...,
+    roots: Sequence[Location] | Location = ...,
     executor: Executor | str | None = ...,
     *,
     locations: Iterable[Location] = ...,
@@ -112,7 +114,7 @@ def scan(
 
 
 def scan(
-    roots: Sequence[Location] = (),
+    roots: Sequence[Location] | Location = (),
     executor: Executor | str | None = None,
     *,
     locations: Iterable[Location] = (),
@@ -151,7 +153,7 @@ def scan(
     >>> [(row.location, row.size) for row in mi.scan(["original.h5", "pruned.h5"]).artifacts]
     [('original.h5', 25656), ('pruned.h5', 25656)]
     """
-    places = [os.fspath(root) for root in roots]
+    places = [os.fspath(root) for root in several(roots)]
     search = Search(places, locations, limits)
     engine = Engine(_usual(executor, search), jobs, timeout, memory, again)
     questions = Questions(
@@ -160,14 +162,22 @@ def scan(
     if into is not None:
         from modelinspect.scanning.writing import scan_into
 
-        return scan_into(
-            os.fspath(into), search, engine, questions, resume=resume, part_rows=part_rows, progress=progress
+        return shown(
+            scan_into(
+                os.fspath(into),
+                search,
+                engine,
+                questions,
+                resume=resume,
+                part_rows=part_rows,
+                progress=progress,
+            )
         )
     found = sorted(_rows(search, engine, questions, progress), key=lambda one: one[0].order)
     rows = tuple(row for _, row in found)
     size = sum(row.size or 0 for row in rows)
-    return ScanReport(
-        roots=tuple(places), measured=measure, size=size, artifacts=rows, skipped=search.skipped
+    return shown(
+        ScanReport(roots=tuple(places), measured=measure, size=size, artifacts=rows, skipped=search.skipped)
     )
 
 

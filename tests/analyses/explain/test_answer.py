@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import modelinspect as mi
 from modelinspect.analyses.explain.compare import explain
 from modelinspect.analyses.explain.compressed import Squeezed
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.reports.explain import Compressed
 from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build
+from tests.support.fixtures import fixture_path
 
 
 def made(location: str, seed: int = 1, zeros: float = 0.0, **structures: int) -> Build:
@@ -45,6 +47,13 @@ def test_an_empty_one_says_so() -> None:
     build = Build("a.h5")
     build.region("header", 0, RegionKind.CONTAINER)
     assert first(None, build) == ("It is empty: 0 bytes.",)
+
+
+def test_weights_that_are_written_as_text_do_not_take_the_same_space() -> None:
+    paths = (fixture_path("graph_def/frozen.pb"), fixture_path("graph_def/frozen.pbtxt"))
+    summary = mi.explain(*paths).summary
+    assert "larger (4.4 times as large)" in summary[0]
+    assert not any("weights take the same space" in said for said in summary)
 
 
 def test_causes_that_cancel_out_are_chance() -> None:

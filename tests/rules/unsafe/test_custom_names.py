@@ -26,6 +26,29 @@ def test_other_registered_names_are_custom(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "item",
+    [
+        {"module": None, "class_name": "Net", "config": {}, "registered_name": "Net"},  # Keras 3
+        {"class_name": "Net", "config": {"name": "net", "trainable": True}},  # Keras 2
+    ],
+)
+def test_classes_under_their_bare_names_are_custom(item: dict[str, object]) -> None:
+    assert [(found.danger, found.message) for found in evidence(item)] == [(Danger.CUSTOM, "Net")]
+
+
+@pytest.mark.parametrize(
+    "name", ["Dense", "Functional", "BatchNormalizationV1", "PruneLowMagnitude", "AtrousConvolution2D"]
+)
+def test_layers_that_keras_or_a_companion_had_are_not_custom(name: str) -> None:
+    assert list(evidence({"class_name": name, "config": {"name": "layer"}})) == []
+
+
+def test_a_function_of_the_program_is_not_called_one_of_builtins() -> None:
+    item = {"module": "builtins", "class_name": "function", "config": "scaled", "registered_name": "scaled"}
+    assert [(found.danger, found.message) for found in evidence(item)] == [(Danger.CUSTOM, "scaled")]
+
+
+@pytest.mark.parametrize(
     ("module", "name"), [("keras.initializers", "OrthogonalInitializer"), ("keras.layers", "Convolution2D")]
 )
 def test_names_that_are_aliases_now_are_keras_own(module: str, name: str) -> None:

@@ -326,3 +326,17 @@ def test_rules_are_sorted_and_give_a_reason() -> None:
 )
 def test_bytes_are_told_by_how_they_begin(data: bytes, name: str) -> None:
     assert looks_like(data) == name
+
+
+def test_the_same_trouble_at_many_places_of_a_cut_file_is_one_finding(tmp_path: Path) -> None:
+    data = fixture_path("tflite/control_flow.tflite").read_bytes()
+    cut = tmp_path / "cut.tflite"
+    for tenths in range(1, 10):
+        cut.write_bytes(data[: len(data) * tenths // 10])
+        messages = [
+            finding.message.partition(";")[0]
+            for finding in modelinspect.lint(cut).findings
+            if finding.rule == "incomplete"
+        ]
+        assert len(messages) == len(set(messages)), tenths
+        assert messages

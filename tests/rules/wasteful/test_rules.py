@@ -262,6 +262,29 @@ def test_severe_findings_come_first_then_those_about_more_bytes() -> None:
     assert [entry.rule for entry in found][:3] == ["optimizer-state", "pruning-not-stripped", "dense-zeros"]
 
 
+def test_zeros_of_constants_are_not_counted_among_those_of_weights() -> None:
+    build = Build()
+    build.tensor("kernel", (10, 100), zeros=800, negative=400)
+    build.tensor("axes", (100,), dtype="int32", role=Role.CONSTANT, zeros=79)
+    assert findings(build)["negative-zeros"].message.startswith("400 of 800 zeros (50.0 %)")
+
+
+def test_ranges_that_keras_stores_beside_float_weights_get_no_advice_for_a_converter() -> None:
+    build = Build("m.keras", FormatName.KERAS_ZIP)
+    build.tensor("dense/kernel", (32, 64))
+    for number in range(3):
+        build.tensor(f"dense/amax_history_{number}", (1024,), role=Role.QUANTIZATION)
+    assert findings(build)["quant-params-dominate"].remedy in (None, "")
+
+
+def test_averages_of_weights_are_not_only_for_training() -> None:
+    build = optimizer_state()
+    build.tensor("kernel/ExponentialMovingAverage", (10, 100), role=Role.OPTIMIZER)
+    message = findings(build)["optimizer-state"].message
+    assert "a moving average beside each of 1 variable; only resuming training needs the slots" in message
+    assert message.endswith("evaluation may use averages in place of the weights")
+
+
 def test_an_empty_artifact_has_no_findings() -> None:
     assert findings(Build()) == {}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from modelinspect.analyses.explain.compressed import QUICK, Squeezed
 from modelinspect.core.artifact import FormatName
+from modelinspect.networks.copies import weights_size
 from modelinspect.networks.subject import Comparison, Subject
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.diff import signed
@@ -86,7 +87,8 @@ def _difference(compared: Comparison, after: Subject, delta: int, causes: Sequen
     against = next((entry for entry in causes if (entry.delta > 0) is (delta < 0)), None)
     if against is not None and abs(against.delta) >= _AGAINST * abs(delta):
         said += f" Partly offset by {against.cause} ({signed(against.delta)})."
-    if not any(_is_of_weights(entry) for entry in causes) and any(True for _ in after.measured()):
+    is_same = 0 < weights_size(compared.before) == weights_size(after)
+    if is_same and not any(_is_of_weights(entry) for entry in causes):
         said += " The weights take the same space as before."
     return said[0].upper() + said[1:]
 
@@ -98,10 +100,7 @@ def _signed_percent(delta: int, size: int) -> str:
 
 
 def _is_of_weights(entry: CauseEntry) -> bool:
-    """Return whether a cause changes what the weights take.
-
-    TFLite also stores for each tensor that it is not quantized.
-    """
+    """Return whether a cause changes what weights take; TFLite also stores that one is not quantized."""
     return entry.cause in _OF_WEIGHTS and any(place.tensor is not None for place in entry.evidence)
 
 

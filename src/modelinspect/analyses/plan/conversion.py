@@ -314,8 +314,8 @@ def _warn(name: str, form: Form, dense: int) -> Iterator[Note]:
         share = (form.size - dense) / dense
         yield Note(
             f"{name}: sparse encoding would make the file larger, {dense:,} to {form.size:,} bytes"
-            f" (+{share:.0%}). The converter encodes every kernel with at least 30 % zeros and does not"
-            f" compare sizes; {_worst(form.sparse)}."
+            f" (+{100 * share:.0f} %). The converter encodes every kernel with at least 30 % zeros and does"
+            f" not compare sizes; {_worst(form.sparse)}."
         )
     elif losing:
         yield Note(
@@ -326,8 +326,8 @@ def _warn(name: str, form: Form, dense: int) -> Iterator[Note]:
 def _worst(tensors: tuple[SparseTensor, ...] | list[SparseTensor]) -> str:
     tensor = max(tensors, key=lambda each: each.sparse - each.dense)
     return (
-        f"{tensor.name} has {tensor.sparsity:.0%} zeros and would grow from {tensor.dense:,} to"
-        f" {tensor.sparse:,} bytes: break-even is at {tensor.break_even:.0%}"
+        f"{tensor.name} has {100 * tensor.sparsity:.0f} % zeros and would grow from {tensor.dense:,} to"
+        f" {tensor.sparse:,} bytes: break-even is at {100 * tensor.break_even:.0f} %"
     )
 
 

@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from modelinspect.formats.keras.config import LayerConfig
-from modelinspect.formats.keras.slots import Shape, class_of_scope, optimizer_class, slot_names
-from modelinspect.formats.keras.store import CONTAINERS, OPTIMIZERS, store_paths
+from modelinspect.formats.keras.slots import (
+    Shape,
+    class_of_scope,
+    optimizer_class,
+    optimizer_settings,
+    slot_names,
+)
+from modelinspect.formats.keras.store import CONTAINERS, METRICS, OPTIMIZERS, store_paths
 from modelinspect.formats.keras.variables import (
     WRAPPERS,
     Variable,
@@ -159,7 +165,12 @@ class GivenNames:
         if owner.count("/") or kind not in (noted, class_of_scope(noted)):
             kind = class_of_scope(noted) if noted else kind
         return (
-            slot_names(kind, [variable.shape for variable in variables], trained)
+            slot_names(
+                kind,
+                [variable.shape for variable in variables],
+                trained,
+                optimizer_settings(self._training, kind),
+            )
             if trained is not None and kind
             else None
         )
@@ -203,7 +214,7 @@ class GivenNames:
         made: list[str] = []
         for owner in self._owners:
             path = owner
-            while path and path not in listed and path.partition("/")[0] not in OPTIMIZERS:
+            while path and path not in listed and path.partition("/")[0] not in OPTIMIZERS | METRICS:
                 listed.add(path)
                 made.append(path)
                 path = _outer(path)

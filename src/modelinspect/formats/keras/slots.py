@@ -34,6 +34,7 @@ CLASSES = {
 } | {
     "schedule_free_adam_w": "ScheduleFreeAdamW",
     "adam_w": "AdamW",
+    "rm_sprop": "RMSprop",
     "loss_scale_optimizer": "LossScaleOptimizer",
 }
 """The optimizers of Keras, by what their variables' names begin with."""
@@ -57,6 +58,14 @@ _SLOTS: dict[str, tuple[tuple[_Group, bool], ...]] = {
 """The groups of slots that an optimizer makes, in order, each with whether a setting decides if it is
 made.
 """
+_SETTINGS = {
+    "average": "use_ema",
+    "gradient_accumulator": "gradient_accumulation_steps",
+    "velocity_hat": "amsgrad",
+    "momentum": "momentum",
+    "average_gradient": "centered",
+}
+"""The setting that decides whether a group is made, by the group's first slot."""
 _BEFORE: tuple[tuple[_Group, bool], ...] = ((("average",), True), (("gradient_accumulator",), True))
 _HEADS: tuple[_Group, ...] = (
     ("iteration",),
@@ -84,15 +93,20 @@ def slot_name(optimizer: str, slot: str, variable: str) -> str:
 
 
 def slot_names(
-    optimizer: str, shapes: Sequence[Shape], trained: Sequence[tuple[str, Shape]]
+    optimizer: str,
+    shapes: Sequence[Shape],
+    trained: Sequence[tuple[str, Shape]],
+    settings: Mapping[str, object],
 ) -> tuple[str, ...] | None:
     """Return the names of an optimizer's variables, whose ``shapes`` are in order; None where they do not
     come out.
 
-    ``trained`` are the names and shapes of the trainable variables in the model's order.
+    ``trained`` are the names and shapes of the trainable variables in the model's order. ``settings`` are
+    the optimizer's, as far as they are known: moving averages, accumulated gradients and further slots have
+    the same shapes.
     """
     sizes = tuple(shape for _, shape in trained)
-    for groups in _choices(optimizer):
+    for groups in _choices(optimizer, settings):
         slots = [(slot, place) for group in groups for place in range(len(trained)) for slot in group]
         for head in _HEADS:
             if len(head) + len(slots) != len(shapes) or any(shapes[: len(head)]):
@@ -103,14 +117,40 @@ def slot_names(
     return None
 
 
-def _choices(optimizer: str) -> Iterator[tuple[_Group, ...]]:
+def _choices(optimizer: str, settings: Mapping[str, object]) -> Iterator[tuple[_Group, ...]]:
     """Yield the groups that an optimizer may have, its plainest settings first."""
     fact = _SLOTS.get(optimizer)
     if fact is None:
         return
     everything = (*_BEFORE, *fact)
-    for wanted in product(*((False, True) if optional else (True,) for _, optional in everything)):
+    made = (_made(optimizer, group, settings) if optional else (True,) for group, optional in everything)
+    for wanted in product(*made):
         yield tuple(group for (group, _), chosen in zip(everything, wanted, strict=True) if chosen)
+
+
+def _made(optimizer: str, group: _Group, settings: Mapping[str, object]) -> tuple[bool, ...]:
+    """Return whether an optional group may be missing or made: one answer where its setting is known."""
+    setting = _SETTINGS[group[0]]
+    if settings.get(setting):
+        return (True,)
+    if setting not in settings or (optimizer == "SGD" and setting == "momentum"):  # Keras 2 makes it anyway
+        return (False, True)
+    return (False,)
+
+
+def optimizer_settings(compile_config: Mapping[str, object] | None, kind: str) -> Mapping[str, object]:
+    """Return the settings of the optimizer of a class, the one that another scales the loss for included;
+    none where they are not described.
+    """
+    config = (compile_config or {}).get("optimizer_config", (compile_config or {}).get("optimizer"))
+    while isinstance(config, Mapping):
+        settings = config.get("config")
+        if not isinstance(settings, Mapping):
+            break
+        if optimizer_class({"optimizer": config}) == kind:
+            return settings
+        config = settings.get("inner_optimizer")
+    return {}
 
 
 def optimizer_class(compile_config: Mapping[str, object] | None) -> str:

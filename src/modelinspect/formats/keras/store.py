@@ -16,7 +16,7 @@ CONTAINERS = frozenset({"layers", LAYER_DEPENDENCIES, "_operations"})
 """Parts of a path that only hold layers; tf_keras 2.12 wrote the second."""
 
 OPTIMIZERS = frozenset({"optimizer", "_optimizer"})
-_METRICS = frozenset(
+METRICS = frozenset(
     {
         "metrics",
         "_metrics",
@@ -52,7 +52,7 @@ def layer_of(owner: str, names: dict[str, str] | None = None) -> str | None:
     itself.
     """
     parts = owner.split("/") if owner else []
-    if not parts or parts[0] in OPTIMIZERS or parts[0] in _METRICS:
+    if not parts or parts[0] in OPTIMIZERS or parts[0] in METRICS:
         return None
     if names:
         for length in range(len(parts), 0, -1):
@@ -108,7 +108,7 @@ def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> li
     parts = owner.split("/") if owner else [""]
     if parts[0] in OPTIMIZERS:
         return [Role.OPTIMIZER] * len(variables)
-    if parts[0] in _METRICS or "seed_generator" in parts[-1]:
+    if parts[0] in METRICS or "seed_generator" in parts[-1]:
         return [Role.OTHER] * len(variables)
     match = _COUNTED.fullmatch(parts[-1])
     known = snake_case(plain_class(class_name)) if class_name else (match.group(1) if match else parts[-1])

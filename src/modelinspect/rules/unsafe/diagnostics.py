@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from modelinspect.core.artifact import Diagnostic
 from modelinspect.errors import Code
 from modelinspect.networks.subject import Subject
+from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Finding, Place
 
 
@@ -20,7 +21,12 @@ def with_code(code: Code, advice: str) -> Callable[[Subject], Iterator[Finding]]
 
 
 def chosen(subject: Subject, is_wanted: Callable[[Diagnostic], bool], advice: str) -> Iterator[Finding]:
-    """Yield the wanted diagnostics as findings."""
+    """Yield the wanted diagnostics as findings, the same trouble at several places of a member once."""
+    same: dict[tuple[str, str], list[Diagnostic]] = {}
     for diagnostic in subject.artifact.diagnostics:
         if is_wanted(diagnostic):
-            yield Finding(diagnostic.problem, 0, advice, Place(diagnostic.member, diagnostic.offset))
+            same.setdefault((diagnostic.member, diagnostic.problem), []).append(diagnostic)
+    for (member, problem), diagnostics in same.items():
+        more = len({diagnostic.offset for diagnostic in diagnostics}) - 1
+        message = f"{problem}; the same at {plural(more, 'more place')}" if more else problem
+        yield Finding(message, 0, advice, Place(member, diagnostics[0].offset))

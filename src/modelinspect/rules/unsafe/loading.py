@@ -13,6 +13,14 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from modelinspect.core.records import dataclass, replace
+from modelinspect.rules.unsafe.class_names import (
+    BUILTINS,
+    COMPANIONS,
+    KERAS,
+    WRAPPERS,
+    is_foreign,
+    is_registered_elsewhere,
+)
 from modelinspect.rules.unsafe.operator_table import Risk
 from modelinspect.rules.unsafe.symbols import is_tensor_function, symbol_risk
 from modelinspect.rules.unsafe.tables import names
@@ -60,47 +68,6 @@ _FILES = {
     "KerasLayer": "handle",
 }
 _TENSORFLOW = ("tensorflow", "tensorflow_intel", "tensorflow_cpu")
-_KERAS = ("keras", "tf_keras", "keras_core")
-_COMPANIONS = frozenset(
-    (
-        *(
-            "keras_cv",
-            "keras_hub",
-            "keras_nlp",
-            "keras_tuner",
-            "keras_rs",
-            "tensorflow_addons",
-            "tensorflow_hub",
-            "tensorflow_text",
-        ),
-        *(
-            "tensorflow_probability",
-            "tensorflow_recommenders",
-            "tensorflow_decision_forests",
-            "tensorflow_model_optimization",
-        ),
-        "tensorflow_lattice",
-    )
-)
-_REGISTERED = frozenset(
-    (
-        "Addons",
-        "TensorFlowModelOptimization",
-        "Vision",
-        "Text",
-        "Keras",
-        "keras",
-        "builtins",
-        *_KERAS,
-        *_COMPANIONS,
-    )
-)
-_DEFAULT_PACKAGE = "Custom"
-"""What `register_keras_serializable` puts before a name where no package is given."""
-_OPTIMIZERS = frozenset(
-    ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD")
-)
-"""Keras' own optimizers, which releases of Keras 2 registered without a package."""
 _NOT_PLAIN = frozenset(
     (
         *("data", "debug", "distribute", "gfile", "io", "lib", "platform", "profiler"),
@@ -108,10 +75,6 @@ _NOT_PLAIN = frozenset(
     )
 )
 """Packages of TensorFlow in which a function of a plain name may be another one."""
-_WRAPPERS = frozenset(
-    ("ListWrapper", "_DictWrapper", "_TupleWrapper", "TensorShape", "DType", "ObjectIdentityDictionary")
-)
-"""Classes of TensorFlow that Keras serializes beside specifications of tensors."""
 
 
 def evidence(item: Mapping[str, object]) -> Iterator[Evidence]:
@@ -321,8 +284,10 @@ def _reference(item: Mapping[str, object], class_name: str, settings: object) ->
     if not isinstance(module, str) or not module:
         known = registered if isinstance(registered, str) and ">" in registered else class_name
         package, mark, name = known.partition(">")
-        if mark and package not in _REGISTERED and not (package == _DEFAULT_PACKAGE and name in _OPTIMIZERS):
+        if mark and is_registered_elsewhere(package, name):
             yield Evidence(Danger.CUSTOM, known, known, 0)
+        elif not mark and is_foreign(item, class_name, settings):
+            yield Evidence(Danger.CUSTOM, class_name, class_name, 0)
         return
     verdict = _import_danger(module, name, is_function=is_function)
     if verdict is Danger.IMPORT:
@@ -332,23 +297,24 @@ def _reference(item: Mapping[str, object], class_name: str, settings: object) ->
         )
         yield Evidence(Danger.IMPORT, message, module, len(module))
     elif verdict is Danger.CUSTOM:
-        yield Evidence(Danger.CUSTOM, f"{module}.{name}", name, 0)
+        # Keras writes builtins for the functions of a program, which Python does not have.
+        yield Evidence(Danger.CUSTOM, name if module == BUILTINS else f"{module}.{name}", name, 0)
 
 
 def _import_danger(module: str, name: str, *, is_function: bool) -> Danger | None:
     """Return what importing a name from a module may be; None for what Keras itself serializes."""
     known, top = names(), module.partition(".")[0]
-    if top in _KERAS:
+    if top in KERAS:
         if name in known.functions or (name in known.classes and not is_function):
             return None
         return Danger.CUSTOM if name[:1].isupper() and not is_function else Danger.IMPORT
-    if top == "builtins":
+    if top == BUILTINS:
         if name in known.functions:
             return None
         return Danger.IMPORT if name in known.builtins else Danger.CUSTOM
     if top in _TENSORFLOW:
         return _tensorflow_danger(module, name, is_function=is_function)
-    if top in _COMPANIONS:
+    if top in COMPANIONS:
         return None if name[:1].isupper() and not is_function else Danger.CUSTOM
     if top in sys.stdlib_module_names or top in known.packages:
         return Danger.IMPORT
@@ -356,7 +322,7 @@ def _import_danger(module: str, name: str, *, is_function: bool) -> Danger | Non
 
 
 def _tensorflow_danger(module: str, name: str, *, is_function: bool) -> Danger | None:
-    if not is_function and (name.endswith("Spec") or name in _WRAPPERS or name in names().classes):
+    if not is_function and (name.endswith("Spec") or name in WRAPPERS or name in names().classes):
         return None
     plain = name.removesuffix("_v2").removesuffix("_v1")
     if (

@@ -30,10 +30,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     zeros, elements = compared.before.kernel_zeros()
     sparse = f"; {percent(zeros, elements)} of the kernel elements are zero in both" if zeros else ""
-    message = (
-        f"all {plural(compared.compared, 'tensor')} of the model have equal elements in both{sparse}"
-        f"{_of_documents(compared.before, subject)}"
-    )
+    count = compared.compared
+    which = "the only tensor of the model has" if count == 1 else f"all {count:,} tensors of the model have"
+    message = f"{which} equal elements in both{sparse}{_of_documents(compared.before, subject)}"
     yield Finding(message, 0, advise(Remedy.COMPARE_STORAGE, subject.artifact, **compared.locations(subject)))
 
 
@@ -104,7 +103,8 @@ RULE = Rule(
     "Pruning wraps the same layer objects, so the original model is pruned too.",
     _find,
     example=(
-        "all 1 tensor of the model have equal elements in both. The structure of the models was not compared"
+        "the only tensor of the model has equal elements in both. The structure of the models was not"
+        " compared"
     ),
     remedies=(Remedy.COMPARE_STORAGE,),
     evidence=(Evidence.COMPARISON, Evidence.VALUES),

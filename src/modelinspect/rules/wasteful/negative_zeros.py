@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Role
+from modelinspect.networks.copies import saved_again
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import positive_zeros
@@ -17,11 +19,15 @@ _SOME = 64
 
 def _find(subject: Subject) -> Iterator[Finding]:
     zeros = negative = elements = size = 0
-    for tensor, measure in subject.measured():
-        zeros += measure.zero_count or 0
-        negative += measure.negative_zero_count or 0
-        elements += tensor.element_count
+    copies = frozenset(subject.tensor(copy) for copy in saved_again(subject))
+    measured = [*subject.measured()]
+    weights = [pair for pair in measured if pair[0].role is not Role.CONSTANT]
+    for tensor, measure in weights or measured:
         size += (measure.negative_zero_count or 0) * tensor.dtype.bits // 8
+        if tensor not in copies:  # the counts are those of the parameters
+            zeros += measure.zero_count or 0
+            negative += measure.negative_zero_count or 0
+            elements += tensor.element_count
     if negative < _SOME or negative < _WORTH_TELLING * elements:
         return
     message = (

@@ -15,6 +15,11 @@ from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Finding, Rule, Threshold
 
+_AVERAGED = "evaluation may use averages in place of the weights"
+"""Keras gives the weights their averages when training ends, and TensorFlow 1 where a model is evaluated: a
+checkpoint that was saved before has two sets of weights.
+"""
+
 
 def _find(subject: Subject) -> Iterator[Finding]:
     size = subject.sizes[Category.OPTIMIZER_STATE]
@@ -25,12 +30,15 @@ def _find(subject: Subject) -> Iterator[Finding]:
     averages = [tensor for tensor in slots if tensor.path in names]
     if len(averages) == len(slots):
         what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
+        needed = f"; {_AVERAGED}"
+    elif averages:
+        beside = plural(len(averages), "variable")
+        what = f"{optimizer_text(subject)}, and a moving average beside each of {beside}"
+        needed = f"; only resuming training needs the slots, and {_AVERAGED}"
     else:
         what = optimizer_text(subject)
-        what += (
-            f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
-        )
-    message = f"{size:,} bytes ({subject.share(size)}) are {what}; only resuming training needs it"
+        needed = "; only resuming training needs it"
+    message = f"{size:,} bytes ({subject.share(size)}) are {what}{needed}"
     yield Finding(message, size, without_optimizer(subject.artifact))
 
 

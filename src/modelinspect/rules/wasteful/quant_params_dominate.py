@@ -31,7 +31,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
         f" the {weights:,} bytes of weights{_per_channel(subject)}"
     )
     elements = sum(tensor.element_count for tensor in subject.of_role(Role.WEIGHT))
-    is_smaller = _FLOAT * elements < weights + parameters
+    is_smaller = _is_lite(subject) and _FLOAT * elements < weights + parameters
     yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, subject.artifact) if is_smaller else None)
 
 
@@ -39,8 +39,12 @@ def _per_channel(subject: Subject) -> str:
     """Return what a channel costs where the format says so: a float32 scale and an int64 zero point in
     TFLite.
     """
-    is_lite = subject.artifact.format in (FormatName.TFLITE, FormatName.LITERTLM)
-    return ": each channel takes 12 bytes, however few weights it has" if is_lite else ""
+    return ": each channel takes 12 bytes, however few weights it has" if _is_lite(subject) else ""
+
+
+def _is_lite(subject: Subject) -> bool:
+    """Return whether a converter made the file: Keras quantizes by itself."""
+    return subject.artifact.format in (FormatName.TFLITE, FormatName.LITERTLM)
 
 
 RULE = Rule(
