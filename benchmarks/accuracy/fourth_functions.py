@@ -32,6 +32,7 @@ def functions(library: Any) -> Any:
         max=lambda x, axis=None, keepdims=False: tf.reduce_max(x, axis, keepdims),
         maximum=tf.maximum,
         mean=lambda x, axis=None, keepdims=False: tf.reduce_mean(x, axis, keepdims),
+        min=lambda x, axis=None, keepdims=False: tf.reduce_min(x, axis, keepdims),
         minimum=tf.minimum,
         multiply=tf.multiply,
         pad=lambda x, widths, mode="constant": tf.pad(x, widths, mode.upper()),
