@@ -116,7 +116,7 @@ def wgan_critic(library: Any, draw: random.Random) -> Any:
 def wgan_generator(library: Any, draw: random.Random) -> Any:
     """The generator of WGAN-GP: dense, enlarged and convolved, and cropped before the end."""
     k, width = library.layers, draw.choice((24, 32))
-    noise = library.Input(shape=(32,))
+    noise = library.Input(shape=(32,), batch_size=1)
     x = k.LeakyReLU(0.2)(k.BatchNormalization()(k.Dense(16 * width, use_bias=False)(noise)))
     x = k.Reshape((4, 4, width))(x)
     for filters in (width // 2, width // 4):
@@ -131,7 +131,7 @@ def style_decoder(library: Any, draw: random.Random) -> Any:
     """The decoder of AdaIN: convolutions with ReLU, enlarged three times."""
     k, width = library.layers, draw.choice((24, 32))
     convolution = {"kernel_size": 3, "strides": 1, "padding": "same", "activation": "relu"}
-    layers = [library.Input((8, 8, width)), k.Conv2D(width, **convolution), k.UpSampling2D()]
+    layers = [library.Input((8, 8, width), batch_size=1), k.Conv2D(width, **convolution), k.UpSampling2D()]
     layers += [k.Conv2D(width, **convolution) for _ in range(3)]
     layers += [k.Conv2D(16, **convolution), k.UpSampling2D(), k.Conv2D(12, **convolution), k.UpSampling2D()]
     layers.append(k.Conv2D(3, kernel_size=3, strides=1, padding="same", activation="sigmoid"))
@@ -192,7 +192,7 @@ def behavior_sequence(library: Any, draw: random.Random) -> Any:
     films = library.Input((5,), dtype="int32", name="sequence_movie_ids")
     ratings = library.Input((5,), name="sequence_ratings")
     target = library.Input((1,), dtype="int32", name="target_movie_id")
-    others = [library.Input((1,), dtype="int32", name=name) for name in ("sex", "age_group", "occupation")]
+    others = [library.Input((1,), dtype="int32", name=name) for name in ("region", "age_group", "occupation")]
     table = k.Embedding(400, width, name="movie_embedding")
     x = k.Multiply()([table(films), k.Reshape((5, 1))(ratings)])
     x = k.Concatenate(axis=1)([x, table(target)])
@@ -200,7 +200,7 @@ def behavior_sequence(library: Any, draw: random.Random) -> Any:
     x = k.LayerNormalization()(k.Add()([x, k.Dropout(0.1)(y)]))
     y = k.Dropout(0.1)(k.Dense(width)(k.LeakyReLU()(x)))
     x = k.Flatten()(k.LayerNormalization()(k.Add()([x, y])))
-    codes = [k.Flatten()(k.Embedding(size, 4)(one)) for size, one in zip((2, 7, 21), others, strict=True)]
+    codes = [k.Flatten()(k.Embedding(size, 4)(one)) for size, one in zip((9, 10, 21), others, strict=True)]
     x = k.Concatenate()([x, *codes])
     for units in (48, 24):
         x = k.Dropout(0.1)(k.LeakyReLU()(k.BatchNormalization()(k.Dense(units)(x))))
@@ -208,20 +208,15 @@ def behavior_sequence(library: Any, draw: random.Random) -> Any:
 
 
 def feature_space(library: Any, draw: random.Random) -> Any:
-    """A feature space: codes as vectors of ones, an age in bins, and numbers that are normalized."""
+    """The model that is trained over a feature space: each feature is encoded before it, in its own input."""
     k = library.layers
-    codes = [library.Input((1,), dtype="int32", name=name) for name in ("job", "month", "weekday", "region")]
-    age = library.Input((1,), name="age")
-    numbers = library.Input((5,), name="numbers")
-    parts = [
-        k.CategoryEncoding(n, output_mode="one_hot")(c) for n, c in zip((12, 13, 9, 10), codes, strict=True)
-    ]
-    bins = k.Discretization(bin_boundaries=[35.0, 45.0, 55.0, 65.0])(age)
-    parts.append(k.CategoryEncoding(5, output_mode="one_hot")(bins))
+    widths = {"sex": 3, "cp": 5, "fbs": 3, "restecg": 4, "exang": 3, "ca": 5, "thal": 6, "age": 30}
+    features = [library.Input((width,), name=name) for name, width in widths.items()]
     scaled = k.Normalization(mean=[130.0, 246.0, 150.0, 1.0, 0.6], variance=[300.0, 2600.0, 520.0, 1.3, 0.4])
-    x = k.Concatenate()([*parts, scaled(numbers)])
+    numbers = library.Input((5,), name="numbers")
+    x = k.Concatenate()([*features, scaled(numbers)])
     x = k.Dropout(0.5)(k.Dense(draw.choice((32, 64)), activation="relu")(x))
-    return library.Model([*codes, age, numbers], k.Dense(1, activation="sigmoid")(x))
+    return library.Model([*features, numbers], k.Dense(1, activation="sigmoid")(x))
 
 
 def wine_quality(library: Any, draw: random.Random) -> Any:

@@ -65,7 +65,7 @@ def seg_former(library: Any, draw: random.Random) -> Any:
 def feature_pyramid_masks(library: Any, draw: random.Random) -> Any:
     """FPN for segmentation: a pyramid that is added, two convolutions at each level, joined at one size."""
     k, wide = library.layers, draw.choice((12, 16))
-    x = image = library.Input((64, 64, 3))
+    x = image = library.Input((64, 64, 3), batch_size=1)
     found, levels, pyramid = [], [], None
     for filters in (12, 16, 24):
         x = unit(library, unit(library, x, filters, 3, 2), filters)

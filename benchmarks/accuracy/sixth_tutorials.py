@@ -87,16 +87,13 @@ def next_notes(library: Any, draw: random.Random) -> Any:
 
 
 def titanic_table(library: Any, draw: random.Random) -> Any:
-    """A table with codes and numbers: numbers are normalized, codes are vectors of ones, then two layers."""
+    """A table: numbers that are joined and normalized beside codes as vectors of ones, then two layers."""
     k = library.layers
     numbers = [library.Input((1,), name=name) for name in ("age", "n_siblings_spouses", "parch", "fare")]
-    codes = [library.Input((1,), dtype="int32", name=name) for name in ("class", "deck", "embark_town")]
-    x = k.Normalization(mean=[29.6, 0.5, 0.4, 34.4], variance=[156.0, 1.3, 0.6, 2900.0])(
-        k.Concatenate()(numbers)
-    )
-    ones = [k.CategoryEncoding(num_tokens=10, output_mode="one_hot")(one) for one in codes]
-    x = k.Concatenate()([x, *ones])
-    body = library.Sequential([library.Input((x.shape[-1],)), k.Dense(draw.choice((32, 64))), k.Dense(1)])
+    codes = [library.Input((width,), name=name) for name, width in (("class", 4), ("deck", 9), ("sex", 3))]
+    scaled = k.Normalization(mean=[29.6, 0.5, 0.4, 34.4], variance=[156.0, 1.3, 0.6, 2900.0])
+    x = k.Concatenate()([scaled(k.Concatenate()(numbers)), *codes])
+    body = library.Sequential([library.Input((20,)), k.Dense(draw.choice((32, 64))), k.Dense(1)])
     return library.Model([*numbers, *codes], body(x))
 
 
