@@ -90,7 +90,7 @@ def titanic_table(library: Any, draw: random.Random) -> Any:
     """A table: numbers that are joined and normalized beside codes as vectors of ones, then two layers."""
     k = library.layers
     numbers = [library.Input((1,), name=name) for name in ("age", "n_siblings_spouses", "parch", "fare")]
-    codes = [library.Input((width,), name=name) for name, width in (("class", 4), ("deck", 9), ("sex", 3))]
+    codes = [library.Input((width,), name=name) for name, width in (("pclass", 4), ("deck", 9), ("sex", 3))]
     scaled = k.Normalization(mean=[29.6, 0.5, 0.4, 34.4], variance=[156.0, 1.3, 0.6, 2900.0])
     x = k.Concatenate()([scaled(k.Concatenate()(numbers)), *codes])
     body = library.Sequential([library.Input((20,)), k.Dense(draw.choice((32, 64))), k.Dense(1)])
