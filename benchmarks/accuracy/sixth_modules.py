@@ -74,7 +74,6 @@ def video_factored(library: Any, draw: random.Random) -> Any:
 
     video = library.Input(shape=(6, 24, 24, 3))
     x = k.ReLU()(k.BatchNormalization()(Conv2Plus1D(width, (3, 5, 5))(video)))
-    x = k.AveragePooling3D((1, 2, 2))(x)
     x = k.add([x, ResidualMain(width)(x)])
     x = k.Flatten()(k.GlobalAveragePooling3D()(x))
     return library.Model(video, k.Dense(10)(x))
