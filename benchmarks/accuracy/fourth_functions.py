@@ -1,4 +1,4 @@
-"""Functions that networks of the fourth and the fifth set call between layers, in both versions of Keras."""
+"""Functions that the fourth set and later ones call between layers, in both versions of Keras."""
 
 from __future__ import annotations
 
