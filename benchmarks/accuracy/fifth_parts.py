@@ -1,4 +1,4 @@
-"""What the builders of the fifth set share."""
+"""What the builders of the fifth and the sixth set share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that networks of the fourth and the fifth set call between layers, in both versions of Keras."""
+"""Functions that the fourth set and later ones call between layers, in both versions of Keras."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def functions(library: Any) -> Any:
         max=lambda x, axis=None, keepdims=False: tf.reduce_max(x, axis, keepdims),
         maximum=tf.maximum,
         mean=lambda x, axis=None, keepdims=False: tf.reduce_mean(x, axis, keepdims),
+        min=lambda x, axis=None, keepdims=False: tf.reduce_min(x, axis, keepdims),
         minimum=tf.minimum,
         multiply=tf.multiply,
         pad=lambda x, widths, mode="constant": tf.pad(x, widths, mode.upper()),

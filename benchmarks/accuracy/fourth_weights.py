@@ -1,5 +1,5 @@
-"""Weights of the fourth and the fifth set: as after a few steps of training, drawn, or as initialized; half
-are pruned.
+"""Weights of the fourth set and of later ones: as after a few steps of training, drawn, or as initialized.
+Half of the networks are pruned.
 
 What a layer initializes with zeros, such as the factors of the last normalization in a residual branch, stays
 zero in some networks.

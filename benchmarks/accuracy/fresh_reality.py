@@ -1,14 +1,15 @@
 """Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
 network.
 
-usage: python benchmarks/accuracy/fresh_reality.py [--set SET] [--write | --first]
+usage: python benchmarks/accuracy/fresh_reality.py [--set SET] [--write | --first] [--made FOLDER]
        python benchmarks/accuracy/fresh_reality.py --calibrate
 
 The set is that of `fresh_networks.py` unless ``--set`` names that of `second_networks.py`,
-`third_networks.py`, `fourth_networks.py` or `fifth_networks.py` (``second`` to ``fifth``), which no rule and
-no stated error was made with. ``--write`` puts the tables into docs/developer/predictions.md; ``--calibrate``
-shows the error that each class of `modelinspect.conversion.errors` would need to cover 95 % and all of its
-predictions in the first set.
+`third_networks.py`, `fourth_networks.py`, `fifth_networks.py` or `sixth_networks.py` (``second`` to
+``sixth``), which no rule and no stated error was made with. Its networks are read from the folder that
+``--made`` names, where `NAME_networks.py` converted them, or from ``NAME_bases.tar.xz``. ``--write`` puts the
+tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
+`modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first set.
 ``--first`` adds what is predicted of new networks to ``NAME_first.csv`` of the set: run it before a rule is
 changed because of them. A network keeps its first prediction there for good: the page shows what a user with
 such a network would have seen.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -35,10 +37,11 @@ from benchmarks.accuracy.plan_reality import show  # noqa: E402
 from benchmarks.accuracy.public_kinds import PUBLIC  # noqa: E402
 from benchmarks.accuracy.recorded_networks import NetworkSet, sizes, suffix, unpacked  # noqa: E402
 from benchmarks.accuracy.second_networks import SECOND  # noqa: E402
+from benchmarks.accuracy.sixth_networks import SIXTH  # noqa: E402
 from benchmarks.accuracy.third_networks import THIRD  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
-SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH, FIFTH)}
+SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH, FIFTH, SIXTH)}
 CLASSES = {kind: group for which in SETS.values() for kind, (group, _) in which.builders.items()}
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
 FIRST_BEGIN, FIRST_END = (
@@ -50,7 +53,7 @@ SHOWN_FIRST = {
         f"<!-- table: benchmarks/accuracy/fresh_reality.py, {name} set -->\n",
         f"<!-- end of {name} set -->\n",
     )
-    for name in ("second", "third", "fourth", "fifth")
+    for name in ("second", "third", "fourth", "fifth", "sixth")
 }
 """The sets of which only first predictions are shown, and what is around their tables."""
 SECOND_BEGIN, SECOND_END = SHOWN_FIRST["second"]
@@ -108,10 +111,15 @@ class Outcome:
 def outcomes(
     folder: Path, which: NetworkSet = FRESH, names: Collection[str] | None = None
 ) -> Iterator[Outcome]:
-    """Predict every form of the networks in a folder that TensorFlow made, or of those that are named."""
+    """Predict every form of the networks in a folder that TensorFlow made, or of those that are named.
+
+    A set that is recorded with its weights has one file of each network; its other file is not predicted.
+    """
     for name, forms in sorted(sizes(which).items()):
         network, real = named(name), {OPTIONS[form]: (form, size) for form, size in forms.items() if size}
         places = [folder / name / f"model{suffix(network)}", folder / name / "saved"]
+        if which.assign is not None:
+            places = places[1:] if which.is_exported(network) else places[:1]
         for path in places if real and (names is None or name in names) else []:
             if not path.exists():
                 continue
@@ -278,7 +286,8 @@ def main() -> None:
     if which.name in SHOWN_FIRST and "--first" not in sys.argv:  # of these no predictions of today are shown
         show(second_table(first(which), which), *SHOWN_FIRST[which.name])
         return
-    with unpacked(which) as folder:
+    made = Path(sys.argv[sys.argv.index("--made") + 1]) if "--made" in sys.argv else None
+    with unpacked(which) if made is None else nullcontext(made) as folder:
         if "--calibrate" in sys.argv:
             print("\n".join(calibrate(folder)))
             return
