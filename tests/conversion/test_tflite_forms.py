@@ -83,7 +83,7 @@ def test_the_loss_of_sparse_int8_at_35_percent_is_told_before_the_conversion(tmp
     by_name = {entry.option: entry for entry in report.options}
     dense, sparse = by_name["tflite-dynamic-int8"], by_name["tflite-dynamic-int8-sparse"]
     assert sparse.size > 1.7 * dense.size
-    assert any("would make the file larger" in note and "+74%" in note for note in report.notes)
+    assert any("would make the file larger" in note and "+74 %" in note for note in report.notes)
     real = sizes()
     assert real[case.name, "dynamic-int8-sparse"] > 1.7 * real[case.name, "dynamic-int8"]
 

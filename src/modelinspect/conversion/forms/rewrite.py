@@ -261,7 +261,7 @@ def _in_folded_order(graph: Graph, constants: list[bool]) -> list[Node]:
     moved: list[Node] = []
     quantized: list[Node] = []
     for tensor, is_constant in zip(graph.tensors[:last], constants, strict=False):
-        if not is_constant:
+        if not is_constant and not kept and not quantized:  # later ones are constants without elements
             others.append(tensor)
         elif tensor.number("type") == INT8:
             quantized.append(tensor)

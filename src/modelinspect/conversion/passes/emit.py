@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 from modelinspect.conversion.forms.rewrite import numbers
@@ -86,6 +86,8 @@ class _Emitter:
         for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
             if id(value) not in uncertain:  # a cast to the shape of the signature is what is named otherwise
                 self._unique(";".join(value.location))
+        for name in _nothing(network) if is_main else ():
+            self._unique(name)
         if self.release.constants is ConstantNames.USERS:
             constants = in_order(network)
         else:
@@ -224,6 +226,15 @@ class _Emitter:
             "signature_defs": [signature],
         }
         return Node("Model", {"version": 3, "description": _DESCRIPTION}, {}, lists)
+
+
+def _nothing(network: Network) -> Iterator[str]:
+    """Yield the name that is taken by the bias which the only matrix product does not have: it is a constant
+    of its own in MLIR. Those of several products are one, which has no name.
+    """
+    products = [op for op in network.ops if op.code == FULLY_CONNECTED]
+    if len(products) == 1 and products[0].inputs[2:] == [None] and products[0].inputs[1] is not None:
+        yield ";".join(products[0].inputs[1].location)
 
 
 def _versions(networks: Sequence[Network]) -> dict[int, int]:

@@ -101,16 +101,16 @@ def gather(
     """Move constants to the beginning as one turn of the rewriter does; ``known`` are those that are there
     already, all if it is None, and ``turn`` is the last of which it moves them.
 
-    Of equal ones the first stays, where they are one by now.
+    Where equal ones are one by now, it is where the first of them was.
     """
     used = {id(value): value for _, value in _constants(network)}
     equal = {_key(value): value for value in reversed(used.values())} if are_equal_one else {}
     kept: dict[int, Value] = {}
-    for value in network.beginning:
+    for value in reversed(network.beginning):  # of equal ones the one made first
         same = used.get(id(value)) or equal.get(_key(value))
         if same is not None:
             kept.setdefault(id(same), same)
-    order = list(kept.values())
+    order = [*reversed(kept.values())]
     seen = set(kept)
     first = network.ops[0] if network.ops else None
     for op in network.ops:
