@@ -20,17 +20,9 @@ NEARLY = {
     ("dot-weights-3-0", "saved"),
     ("grouped-conv2d-3-0", ".keras"),  # a name that is taken once more than the converter takes it
     ("grouped-conv2d-3-0", "saved"),
-    ("groups-instance-3-0", ".keras"),
-    ("groups-instance-3-0", "saved"),
-    ("groups-plain-3-0", ".keras"),
-    ("groups-plain-3-0", "saved"),
-    ("groups-twice-3-0", ".keras"),
-    ("groups-twice-3-0", "saved"),
     ("hard-sigmoid-image-3-0", ".keras"),
     ("hard-sigmoid-image-3-0", "saved"),
     ("masked-attention-2-0", "saved"),
-    ("masked-dropout-3-0", ".keras"),
-    ("masked-embedding-3-0", ".keras"),
     ("masks-gru-chain-2-0", ".h5"),  # the name of an output that a loop gives, counted once too often
     ("masks-lstm-2-0", ".h5"),
     ("masks-steps-rnn-3-0", ".keras"),

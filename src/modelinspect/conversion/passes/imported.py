@@ -22,6 +22,8 @@ _NORMALIZATION = "/batchnorm/"
 _SQUEEZED, _RESHAPED = "/Squeeze", "/Reshape"
 _AXES = {CONCATENATION: "axis", GATHER: "axis", SPLIT: "split_dim"}
 """How the constants end that are an operator's axis."""
+_FLATTENED, _FREE, _ORDER = "/Tensordot/Reshape", "/Tensordot/free", "/Tensordot/concat"
+"""How nodes of a product over several axes end."""
 _LAST = "~"
 """Larger than what names have: what a node takes is named after it."""
 
@@ -99,8 +101,21 @@ class _Graph:
         made = set(makers.values())
         roots = sorted((one for one in self.names if one not in made), key=self.names.__getitem__)
         roots += [node for node in dict.fromkeys(makers.values()) if node not in first]
+        self._add_axes_of_products()
         for one in reversed(self._post_order(roots)):
             yield from self.nodes.get(one, ())
+
+    def _add_axes_of_products(self) -> None:
+        """Add the order of axes in which a product over several takes them: what is computed of its free axes
+        is taken back before the graph is converted, but the search goes through it.
+        """
+        found = {name: one for one, name in self.names.items()}
+        for name, node in list(found.items()):
+            free = found.get(f"{name.removesuffix(_FLATTENED)}{_FREE}") if name.endswith(_FLATTENED) else None
+            if free is not None:
+                self.names[order := -len(self.names) - 1] = f"{name.removesuffix(_FLATTENED)}{_ORDER}"
+                self.users.setdefault(free, []).append(order)
+                self.users[order] = [node]
 
     def _nodes(self) -> dict[int, int]:
         """Return the node that makes each value: operators one after the other that are called the same are
