@@ -165,6 +165,36 @@ def test_types_attributes_fill_values_and_limits_of_shape_are_kept(tmp_path: Pat
         assert new["hard"] == new["grown"]
 
 
+def test_checksums_of_chunks_are_kept_and_right(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    values = {
+        "zeros": np.zeros((300, 4), "f4"),
+        "noise": random.integers(0, 256, 4_001).astype("u1"),
+        "floats": random.normal(size=999).astype("f4"),
+        "same": np.zeros((300, 4), "f4"),
+    }
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, each in values.items():
+            file.create_dataset(name, data=each, chunks=each.shape, fletcher32=name != "same")
+    report = mi.shrink(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert report.outcome == Outcome.SMALLER
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert {name for name in values if file[name].fletcher32} == {"zeros", "noise", "floats"}
+        for name, each in values.items():
+            np.testing.assert_array_equal(file[name][()], each)  # the library verifies the sums
+    assert mi.shrink(tmp_path / "b.h5", tmp_path / "c.h5").outcome == Outcome.UNCHANGED
+    shutil.copy(tmp_path / "b.h5", tmp_path / "d.h5")
+    with h5py.File(tmp_path / "d.h5", "r+") as file:
+        del file["zeros"]
+        file["zeros"] = values["zeros"]
+    with (
+        LocalSource(tmp_path / "b.h5") as old,
+        LocalSource(tmp_path / "d.h5") as new,
+        pytest.raises(UnprovedError, match="checksums"),
+    ):
+        compare_hdf5(old, new, Rewrite())
+
+
 def test_the_witness_notices_one_changed_element_attribute_or_object(tmp_path: Path) -> None:
     write(tmp_path / "a.h5", x=np.zeros(10), y=np.zeros(3))
     changes = {
