@@ -13,13 +13,16 @@ from tests.support.corpus import corpus_files
 from tests.support.fixtures import FOLDER, fixture_path
 from tests.support.tables import block, bundle, entry, header, table, table_file
 
+import modelinspect as mi
 from modelinspect.core.artifact import Artifact, FormatName
-from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Limits
-from modelinspect.core.tensors import Storage, Tensor
+from modelinspect.core.span import Span
+from modelinspect.core.tensors import DTYPES, Storage, Tensor
 from modelinspect.errors import ModelInspectError, UnknownFormatError
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.checkpoint import FORMAT
+from modelinspect.formats.checkpoint.bundle import BundleEntry, duplicates
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks
 from modelinspect.sources.base import Source
@@ -352,6 +355,25 @@ def test_equal_checksums_tell_copies_but_not_fresh_biases_or_counters() -> None:
         tensors |= {f"{name}/ones": np.ones(5, "float64"), f"{name}/step": np.array(3, "int64")}
     artifact = in_memory(bundle(tensors))
     assert artifact.facts["duplicate_tensors"] == (("a/kernel32", "b/kernel32"), ("a/kernel64", "b/kernel64"))
+
+
+@pytest.mark.parametrize("name", ["saved_model_keras3/exported", "stories/exported"])
+def test_copies_of_fresh_biases_are_known_by_their_names_where_nothing_is_measured(name: str) -> None:
+    measured, listed = (mi.inspect(fixture_path(name), measure=measure).weights for measure in (True, False))
+    assert measured is not None
+    assert listed is not None
+    assert listed.copies == measured.copies
+
+
+def test_single_elements_with_one_checksum_are_copies_only_by_one_name() -> None:
+    keys = ("variables/0", "_all_variables/1", "variables/2", "_all_variables/3")
+    entries = [
+        BundleEntry(key, DTYPES["float32"], (1,), 0, Span(4 * number, 4), 77, tensor=TensorId(number))
+        for number, key in enumerate(keys)
+    ]
+    names = dict(zip(map(TensorId, range(4)), ("a/bias", "a/bias", "b/bias", "b/gain"), strict=True))
+    paths = dict(zip(map(TensorId, range(4)), keys, strict=True))
+    assert duplicates(entries, paths, names) == (("variables/0", "_all_variables/1"),)
 
 
 def test_tensors_at_the_same_bytes_are_one_with_two_names() -> None:

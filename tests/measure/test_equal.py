@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 
 import modelinspect as mi
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import RawPayload, Stream, Tensor
+from modelinspect.core.tensors import RawPayload, Role, Stream, Tensor
 from modelinspect.measure import equal
 from modelinspect.measure.run import measure
 from modelinspect.sources.files import MemoryFiles
@@ -16,13 +17,14 @@ from tests.support.fixtures import fixture_path
 from tests.support.tensors import artifact_of, tensor
 
 
-def digests(*arrays: np.ndarray) -> list[str | None]:
+def digests(*arrays: np.ndarray, role: Role = Role.WEIGHT) -> list[str | None]:
     data = b"".join(array.tobytes() for array in arrays)
     places = np.cumsum([0, *(array.nbytes for array in arrays)])
     tensors: list[Tensor] = [
         tensor(array.dtype.name, array.shape, RawPayload(Stream("m"), (Span(int(start), array.nbytes),)))
         for array, start in zip(arrays, places, strict=False)
     ]
+    tensors = [replace(each, role=role) for each in tensors]
     artifact, files = artifact_of(*tensors), MemoryFiles({"m": data}, "m")
     found = equal.digest_equals(artifact, files, measure(artifact, files))
     assert [one.zero_count for one in found.tensors] == [int((array == 0).sum()) for array in arrays]
@@ -45,6 +47,15 @@ def test_tensors_that_differ_behind_the_first_bytes_have_different_digests() -> 
     assert first
     assert second
     assert first != second
+
+
+def test_single_elements_of_weights_have_digests_and_those_of_constants_none() -> None:
+    found = digests(*(np.array([value], "<f4") for value in (0.5, 0.5, 0.25)))
+    assert found[0] == found[1] is not None
+    assert found[2] is None
+    with mock.patch.object(equal, "measure") as again:
+        digests(*(np.array([0.5], "<f4") for _ in range(2)), role=Role.CONSTANT)
+    again.assert_not_called()
 
 
 def test_an_artifact_without_candidates_is_not_read_again() -> None:

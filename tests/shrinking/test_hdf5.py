@@ -130,6 +130,41 @@ def test_equal_slots_are_no_weights_though_their_names_end_alike(tmp_path: Path)
     assert mi.compare_content(path, tmp_path / "b.h5").differing == ()
 
 
+def opaque_model(path: Path, noted: str = "") -> Path:
+    """Write what Keras makes of a bfloat16 layer: as a whole model, or in a store that notes the type."""
+    values = np.arange(40, dtype="<u2").repeat(20).view("V2")
+    with h5py.File(path, "w") as file:
+        if noted:
+            made = file.create_dataset("layers/dense/vars/0", data=values)
+            made.attrs["dtype"] = noted
+            return path
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = np.array([b"dense"])
+        group.create_group("dense").attrs["weight_names"] = np.array([b"dense/bias"])
+        group.create_dataset("dense/dense/bias", data=values)
+        file.attrs["keras_version"] = "3.15.1"
+    return path
+
+
+def test_no_keras_is_said_to_load_opaque_variables(tmp_path: Path) -> None:
+    path = opaque_model(tmp_path / "a.h5")
+    report = mi.shrink(path, tmp_path / "b.h5")
+    assert report.before.format == "keras-hdf5"
+    assert report.proof is not None
+    assert report.proof.loads_in == ("h5py",)
+    assert any("opaque" in note for note in report.notes)
+    refused = mi.shrink(path, tmp_path / "c.h5", loaders=["keras3"])
+    assert refused.outcome == Outcome.REFUSED
+    assert refused.reason == "keras3 does not load keras-hdf5 files with opaque elements"
+
+
+def test_only_keras_3_is_said_to_load_the_bfloat16_that_it_notes(tmp_path: Path) -> None:
+    report = mi.shrink(opaque_model(tmp_path / "a.weights.h5", "bfloat16"), tmp_path / "b.weights.h5")
+    assert report.proof is not None
+    assert report.proof.loads_in == ("keras3", "h5py")
+    assert not report.notes
+
+
 def test_equal_elements_with_different_attributes_stay_two_datasets(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", x=np.zeros(1000), y=np.zeros(1000))
     with h5py.File(path, "r+") as file:
@@ -163,6 +198,36 @@ def test_types_attributes_fill_values_and_limits_of_shape_are_kept(tmp_path: Pat
         assert new["flags"].dtype == bool
         assert new.get("soft", getlink=True).path == "/words"
         assert new["hard"] == new["grown"]
+
+
+def test_checksums_of_chunks_are_kept_and_right(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    values = {
+        "zeros": np.zeros((300, 4), "f4"),
+        "noise": random.integers(0, 256, 4_001).astype("u1"),
+        "floats": random.normal(size=999).astype("f4"),
+        "same": np.zeros((300, 4), "f4"),
+    }
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, each in values.items():
+            file.create_dataset(name, data=each, chunks=each.shape, fletcher32=name != "same")
+    report = mi.shrink(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert report.outcome == Outcome.SMALLER
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert {name for name in values if file[name].fletcher32} == {"zeros", "noise", "floats"}
+        for name, each in values.items():
+            np.testing.assert_array_equal(file[name][()], each)  # the library verifies the sums
+    assert mi.shrink(tmp_path / "b.h5", tmp_path / "c.h5").outcome == Outcome.UNCHANGED
+    shutil.copy(tmp_path / "b.h5", tmp_path / "d.h5")
+    with h5py.File(tmp_path / "d.h5", "r+") as file:
+        del file["zeros"]
+        file["zeros"] = values["zeros"]
+    with (
+        LocalSource(tmp_path / "b.h5") as old,
+        LocalSource(tmp_path / "d.h5") as new,
+        pytest.raises(UnprovedError, match="checksums"),
+    ):
+        compare_hdf5(old, new, Rewrite())
 
 
 def test_the_witness_notices_one_changed_element_attribute_or_object(tmp_path: Path) -> None:

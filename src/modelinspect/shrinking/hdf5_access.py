@@ -65,6 +65,14 @@ def _deep_variable(kind: Any) -> bool:
     return False
 
 
+def has_checksum(item: Any) -> bool:
+    """Return whether Fletcher's checksum ends every chunk of a dataset."""
+    plan = item.get_create_plist()
+    return any(
+        plan.get_filter(place)[0] == h5py.h5z.FILTER_FLETCHER32 for place in range(plan.get_nfilters())
+    )
+
+
 def scalar_size(kind: Any) -> int:
     """Return the bytes that shuffle takes apart: those of an element."""
     return int(kind.get_size())

@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -30,6 +31,7 @@ from modelinspect.shrinking.hdf5_access import (
     attribute_value,
     elements_digest,
     encoded,
+    has_checksum,
     is_variable,
     link_names,
     link_plan,
@@ -214,7 +216,8 @@ class _Copier:
                 kind, space = item.get_type(), item.get_space()
                 size = kind.get_size() * space.get_simple_extent_npoints()
                 if size >= _LINKED_LEAST and not is_variable(kind):
-                    alike[kind.encode(), item.shape, space.get_simple_extent_dims(True), size].append(path)
+                    limits = space.get_simple_extent_dims(True)
+                    alike[kind.encode(), item.shape, limits, size, has_checksum(item)].append(path)
 
         h5py.h5o.visit(self.old.id, visit)
         for group in alike.values():
@@ -262,15 +265,19 @@ class _Copier:
         )
         whole = read_block(item, kind, (0,) * len(shape), shape) if fixed and 0 < size <= PIECE else None
         filters = self._filters(item, kind, shape, whole) if fixed and size else None
+        checked = has_checksum(item)
         if filters is not None:
+            filters = replace(filters, checksum=checked)
             plan.set_chunk(filters.chunk)
             if filters.shuffle:
                 plan.set_shuffle()
             plan.set_deflate(self.how.level)
-        elif extendible:
+        elif extendible or checked:
             plan.set_chunk(old_plan.get_chunk())
         elif fixed and 0 < size <= COMPACT_MOST:
             plan.set_layout(h5py.h5d.COMPACT)
+        if checked:
+            plan.set_fletcher32()
         made = h5py.h5d.create(self.new.id, target, kind, space, dcpl=plan, lcpl=link_plan())
         self._attributes(item, made, path)
         if not size:

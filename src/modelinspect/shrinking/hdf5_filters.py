@@ -13,6 +13,7 @@ import numpy as np
 
 from modelinspect.core.limits import KIB, MIB
 from modelinspect.core.records import dataclass, field
+from modelinspect.encodings.hdf5.fletcher import with_fletcher32
 
 CHUNK_MOST = 4 * MIB
 """Bytes of a chunk before compression: far beyond deflate's window of 32 KiB, and small beside the memory of
@@ -51,11 +52,15 @@ class Matches(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """How chunks are encoded: deflate, after shuffle where ``shuffle``; ``chunk`` is the shape of a chunk."""
+    """How chunks are encoded: deflate, after shuffle where ``shuffle``; ``chunk`` is the shape of a chunk.
+
+    Where ``checksum``, Fletcher's checksum ends every chunk.
+    """
 
     chunk: tuple[int, ...]
     shuffle: bool
     matches: Matches = Matches.ALL
+    checksum: bool = False
 
 
 class Pool(Protocol):
@@ -208,6 +213,7 @@ def encode(data: bytes | memoryview, filters: Filters, item_size: int, level: in
     ordered = shuffle(data, item_size) if filters.shuffle else data
     ways = [filters.matches] if filters.matches is Matches.ALL else [Matches.NONE, Matches.RUNS]
     stored = min((_deflated(ordered, level, way) for way in ways), key=len)
-    if len(stored) < len(data):
-        return stored, 0
-    return bytes(data), 0b11 if filters.shuffle else 0b1
+    mask = 0
+    if len(stored) >= len(data):
+        stored, mask = bytes(data), 0b11 if filters.shuffle else 0b1
+    return with_fletcher32(stored) if filters.checksum else stored, mask

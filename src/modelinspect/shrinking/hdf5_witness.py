@@ -16,6 +16,7 @@ from modelinspect.shrinking.hdf5_access import (
     attribute_value,
     elements_digest,
     encoded,
+    has_checksum,
     is_variable,
     link_names,
     shown_attribute,
@@ -87,6 +88,8 @@ def _compare(old: Any, new: Any, path: str, how: Rewrite) -> None:
         spaces = [one.get_space().get_simple_extent_dims(True) if one.shape else None for one in (old, new)]
         if not same or spaces[0] != spaces[1] or _digest(old) != _digest(new):
             raise UnprovedError(f"{path} has another type, shape or other elements in the result")
+        if has_checksum(old) and not has_checksum(new):
+            raise UnprovedError(f"{path} has no checksums in the result")
     names = attribute_names(old)
     if how.attributes is not None and names:
         values = {name.decode("utf-8", "surrogateescape"): shown_attribute(old, name) for name in names}

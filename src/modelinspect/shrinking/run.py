@@ -12,7 +12,7 @@ from pathlib import Path
 from modelinspect.core.artifact import Artifact, FormatName, Severity
 from modelinspect.core.limits import Limits
 from modelinspect.core.records import dataclass, replace
-from modelinspect.core.tensors import Role
+from modelinspect.core.tensors import ElementKind, Role
 from modelinspect.errors import FormatError, LocationError, OutputError, UsageError
 from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
@@ -100,6 +100,11 @@ _TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
     FormatName.SAVED_MODEL: frozenset({Role.OPTIMIZER}),
 }
 """The tensors that ``--drop training`` removes from a format."""
+OPAQUE_VARIABLES = (
+    "variables are stored as opaque elements, as Keras writes bfloat16: Keras loads neither the original nor"
+    " the result; Keras 3 loads .keras files that it saved"
+)
+_WITH_HDF5 = frozenset({FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.KERAS_ZIP})
 _PASSES = 4
 """How often the bytes of an artifact are read: written again, and compared by two readers on both sides."""
 
@@ -164,6 +169,8 @@ def _attempt(
     if "wrapped_in" in artifact.facts:
         return _attempt_archive(artifact, files, before, folder, work, place)
     family, loads_in = _family(artifact, work.options, is_one_file=_is_one_file(artifact, files))
+    if Loader.KERAS3 in _unable(artifact)[0]:
+        work.notes.append(OPAQUE_VARIABLES)
     bad = next(
         (each for each in artifact.diagnostics if each.severity in (Severity.ERROR, Severity.WARNING)), None
     )
@@ -305,13 +312,30 @@ def _family(artifact: Artifact, options: Options, *, is_one_file: bool) -> tuple
         raise NotShrinkableError(
             f"{artifact.format} files are not written again: {_LEFT_ALONE[artifact.format]}"
         )
-    loads_in = _LOADERS[artifact.format]
+    unable, elements = _unable(artifact)
+    loads_in = tuple(loader for loader in _LOADERS[artifact.format] if loader not in unable)
     missing = sorted(options.loaders - set(loads_in))
     if missing:
-        raise NotShrinkableError(f"{missing[0]} does not load {artifact.format} files")
+        what = f" with {elements} elements" if missing[0] in unable else ""
+        raise NotShrinkableError(f"{missing[0]} does not load {artifact.format} files{what}")
     module, _, function = named.partition(":")
     family: Family = getattr(import_module(f"modelinspect.shrinking.{module}"), function)
     return family, tuple(loader for loader in loads_in if not options.loaders or loader in options.loaders)
+
+
+def _unable(artifact: Artifact) -> tuple[frozenset[Loader], str]:
+    """Return the loaders that cannot load an artifact for what its variables are made of, and what that is.
+
+    HDF5 has no bfloat16 that h5py knows: Keras writes opaque bytes, and Keras 3 notes in a weights file what
+    they are, which only Keras 3 reads.
+    """
+    if artifact.format not in _WITH_HDF5:
+        return frozenset(), ""
+    types = {tensor.dtype for tensor in artifact.tensors if tensor.role is not Role.OTHER}
+    if any(dtype.kind is ElementKind.OPAQUE for dtype in types):
+        return frozenset({Loader.KERAS3, Loader.TF_KERAS}), "opaque"
+    noted = sorted(dtype.name for dtype in types if dtype.name.startswith(("bfloat", "float8")))
+    return (frozenset({Loader.TF_KERAS}), noted[0]) if noted else (frozenset(), "")
 
 
 def _is_one_file(artifact: Artifact, files: FileSet) -> bool:

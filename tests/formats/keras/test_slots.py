@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import modelinspect as mi
+from modelinspect.core.tensors import DTYPES
+from modelinspect.formats.keras.given_names import GivenNames
 from modelinspect.formats.keras.slots import class_of_scope, optimizer_settings, slot_names
+from modelinspect.formats.keras.variables import Variable
 
 TRAINED = [("stem/kernel", (3, 4)), ("stem/bias", (4,))]
 SHAPES = [(3, 4), (4,)]
@@ -42,6 +45,21 @@ def test_sgd_of_keras_2_makes_momentum_that_is_not_used() -> None:
 
 def test_slots_that_the_settings_do_not_make_get_no_names() -> None:
     assert slot_names("Adam", [(), (), *SHAPES], TRAINED, {"amsgrad": True}) is None
+
+
+def test_an_optimizer_that_made_no_slots_yet_has_its_counters() -> None:
+    assert slot_names("Adam", [()], TRAINED, {}) == ("Adam/iteration",)
+    assert slot_names("Adam", [(), ()], TRAINED, {}) == ("Adam/iteration", "Adam/learning_rate")
+    assert slot_names("Adam", [(3, 4)], TRAINED, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("within", "name"), [("", "Adam/vars/0"), ("optimizer/inner_optimizer", "optimizer/vars/0")]
+)
+def test_a_word_names_the_optimizer_but_not_what_scales_its_loss(within: str, name: str) -> None:
+    odd = [Variable(DTYPES["float32"], (7, 7))]  # no slot of the model
+    owners = {"optimizer": odd} | ({within: odd} if within else {})
+    assert GivenNames(owners, None, {"optimizer": "adam"}).find()["optimizer", 0] == name
 
 
 def test_rmsprop_is_known_by_the_name_that_keras_3_gives_it() -> None:

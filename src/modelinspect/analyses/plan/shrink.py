@@ -113,7 +113,7 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
     if drop and result.proof is not None and not result.proof.dropped:
         yield LeftOut((name,), f"not possible: {'; '.join(result.notes)}")
         return
-    loaders = ", ".join(result.loads_in)
+    loaders = ", ".join(result.loads_in) or "h5py only"
     loads = f"{_LOADS}, with {loaders}" + (
         _WITHOUT_TRAINING.get(subject.artifact.format, "; not compiled") if drop else ""
     )

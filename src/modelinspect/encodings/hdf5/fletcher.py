@@ -1,4 +1,4 @@
-"""Verify the checksum that the fletcher32 filter puts after a chunk.
+"""Verify and write the checksum that the fletcher32 filter puts after a chunk.
 
 Specification: H5_checksum_fletcher32 in H5checksum.c and H5Zfletcher32.c of the HDF5 library.
 """
@@ -24,6 +24,12 @@ def without_fletcher32(data: bytes | bytearray) -> bytes | bytearray:
             f"the fletcher32 checksum is {value:#010x} but the bytes give {second << 16 | first:#010x}"
         )
     return content
+
+
+def with_fletcher32(data: bytes) -> bytes:
+    """Return the bytes with their checksum after them."""
+    first, second = fletcher32(data)
+    return data + (second << 16 | first).to_bytes(4, "little")
 
 
 def fletcher32(data: bytes | bytearray) -> tuple[int, int]:

@@ -197,28 +197,41 @@ def expected_size(dtype: DType, shape: tuple[int, ...]) -> int | None:
     )  # elements narrower than a byte take one each, as in TensorFlow's memory
 
 
-def duplicates(entries: Iterable[BundleEntry], names: Mapping[TensorId, str]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of tensors that agree in type, shape, size and CRC-32C; ``names`` by tensor id.
+def duplicates(
+    entries: Iterable[BundleEntry], paths: Mapping[TensorId, str], names: Mapping[TensorId, str]
+) -> tuple[tuple[str, ...], ...]:
+    """Return the paths of the groups of tensors that agree in type, shape, size and CRC-32C.
 
-    No data is read.
+    No data is read. ``paths`` and ``names`` are those of the tensors.
 
-    Single elements are left out, and so are tensors of only zeros or only ones, which their checksum betrays:
-    equal counters and fresh biases are not copies of each other.
+    Single elements must have one name too, and so must tensors of only zeros or only ones, which their
+    checksum betrays: equal counters and fresh biases are not copies of each other.
     """
-    groups: dict[tuple[DType, tuple[int, ...], int, int], list[str]] = {}
+    groups: dict[tuple[DType, tuple[int, ...], int, int], list[TensorId]] = {}
     for entry in entries:
-        if entry.tensor is not None and not entry.slices and prod(entry.shape) > 1:
+        if entry.tensor is not None and not entry.slices and 0 not in entry.shape:
             groups.setdefault((entry.dtype, entry.shape, entry.span.size, entry.crc32c), []).append(
-                names[entry.tensor]
+                entry.tensor
             )
-    found: list[tuple[str, ...]] = []
+    found: list[list[TensorId]] = []
     left = _COMPUTED_MOST
-    for (dtype, _, size, checksum), group in groups.items():
+    for (dtype, shape, size, checksum), group in groups.items():
         if len(group) > 1:
             left -= 2 * size  # an index may claim any sizes; what it asks to compute has an end
-            if left < 0 or checksum not in [_repeated(pattern, size) for pattern in _patterns(dtype)]:
-                found.append(tuple(group))
-    return tuple(found)
+            if prod(shape) > 1 and (
+                left < 0 or checksum not in [_repeated(pattern, size) for pattern in _patterns(dtype)]
+            ):
+                found.append(group)
+            else:
+                found += _of_one_name(group, names)
+    return tuple(tuple(paths[tensor] for tensor in group) for group in found)
+
+
+def _of_one_name(group: Iterable[TensorId], names: Mapping[TensorId, str]) -> list[list[TensorId]]:
+    alike: dict[str, list[TensorId]] = {}
+    for tensor in group:
+        alike.setdefault(names[tensor], []).append(tensor)
+    return [same for same in alike.values() if len(same) > 1]
 
 
 def _patterns(dtype: DType) -> list[bytes]:

@@ -60,12 +60,12 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
 
 
 def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix: str, nodes: int) -> Facts:
-    names = {
-        entry.tensor: parsing.tensor(entry.tensor).path
-        for entry in bundle.entries
-        if entry.tensor is not None
+    tensors = {
+        entry.tensor: parsing.tensor(entry.tensor) for entry in bundle.entries if entry.tensor is not None
     }
-    roles = [parsing.tensor(tensor).role for tensor in names]
+    paths = {index: tensor.path for index, tensor in tensors.items()}
+    names = {index: tensor.name for index, tensor in tensors.items()}
+    roles = [tensor.role for tensor in tensors.values()]
     slots = tuple(
         {"tensor": prefix + name, "purpose": use.purpose, "of": None if use.of is None else prefix + use.of}
         for name, use in purposes.items()
@@ -74,11 +74,11 @@ def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix
     facts: Facts = {
         "shards": bundle.shard_count,
         "bundle_version": bundle.producer,
-        "variables": len(names),
+        "variables": len(tensors),
         "object_graph_nodes": nodes,
         "optimizer_variables": sum(role is Role.OPTIMIZER for role in roles),
         "pruning_variables": sum(role is Role.PRUNING for role in roles),
-        "duplicate_tensors": duplicates(bundle.entries, names),
+        "duplicate_tensors": duplicates(bundle.entries, paths, names),
         "slot_variables": slots,
         "unreferenced_bytes": bundle.unreferenced,
     }

@@ -77,10 +77,17 @@ class GivenNames:
         for owner, variables in self._owners.items():
             if owner.partition("/")[0] in OPTIMIZERS:
                 named = self._slots(owner, variables, found)
-                scope = class_of_scope(self._noted.get(owner, "")) or owner
+                scope = class_of_scope(self._noted.get(owner, "")) or self._optimizer(owner) or owner
                 for place in range(len(variables)):
                     found[owner, place] = named[place] if named is not None else f"{scope}/vars/{place}"
         return found
+
+    def _optimizer(self, owner: str) -> str:
+        """Return the class of the optimizer in the training configuration, "" for one within or around
+        another: a word leaves out what scales the loss.
+        """
+        within = any(other.startswith(f"{owner}/") for other in self._owners)
+        return "" if within or owner.count("/") else optimizer_class(self._training)
 
     def layer(self, owner: str) -> str:
         """Return the names of the layers that lead to an owner, "" for the model itself."""

@@ -114,6 +114,8 @@ def slot_names(
             if all(shapes[len(head) + number] == sizes[place] for number, (_, place) in enumerate(slots)):
                 named = [slot_name(optimizer, slot, trained[place][0]) for slot, place in slots]
                 return (*(f"{optimizer}/{name}" for name in head), *named)
+    if optimizer in _SLOTS and not any(shapes) and len(shapes) in (1, 2):  # it has not made slots yet
+        return tuple(f"{optimizer}/{name}" for name in _HEADS[len(shapes) - 1])
     return None
 
 
