@@ -3,7 +3,7 @@
 MLIR's greedy rewriter (GreedyPatternRewriteDriver.cpp, FoldUtils.cpp) leaves the constants that a function
 begins with where they are. Whenever a pass begins, and with every turn of it, it moves each later one to the
 front. What a rule makes is beside its operator until then. So what is made last is first, and of what one
-turn makes the last operator's is first; only what is made beside the first operator stays behind the others.
+turn makes the last operator's is first; only what is made beside the first operator stays after the others.
 """
 
 from __future__ import annotations
