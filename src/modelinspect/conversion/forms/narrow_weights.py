@@ -49,7 +49,7 @@ def to_float16(model: Model, elements: Mapping[int, Elements] | None = None) -> 
     shared: set[int] = set()
     rounded: dict[object, int] = {}
     for graph in model.graphs:
-        used = {index for operation in graph.operators for index in operation.node.vector("inputs").values}
+        takers = _takers(graph)
         added: list[Operation] = []
         variables: set[int] = set()
         unnamed = 0
@@ -61,7 +61,7 @@ def to_float16(model: Model, elements: Mapping[int, Elements] | None = None) -> 
                 model.store(tensor.number("buffer"), size)
                 variables.add(index)
             size = model.size_of(tensor)
-            if tensor.number("type") != FLOAT32 or not size or index not in used:
+            if tensor.number("type") != FLOAT32 or not size or index not in takers:
                 continue
             buffer = tensor.number("buffer")
             if buffer not in shared:
@@ -80,7 +80,7 @@ def to_float16(model: Model, elements: Mapping[int, Elements] | None = None) -> 
             tensor.set(type=FLOAT16)
             graph.tensors.append(output)
             place = len(graph.tensors) - 1
-            _redirect(graph, index, place)
+            _redirect(takers[index], index, place)
             same = index
             if len(model.graphs) == 1 and index not in variables:
                 same = rounded.setdefault(_rounded(tensor, (elements or {}).get(buffer), index), index)
@@ -316,12 +316,21 @@ def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: 
     held.set(name=QUANTIZED_CONSTANT)
     graph.tensors.append(whole)
     place = len(graph.tensors) - 1
-    _redirect(graph, table, place)
+    _redirect(graph.operators, table, place)
     graph.operators.insert(graph.operators.index(operation), make_operation(DEQUANTIZE, 2, table, place))
 
 
-def _redirect(graph: Graph, old: int, new: int) -> None:
+def _takers(graph: Graph) -> dict[int, list[Operation]]:
+    """Return the operators that take each tensor, by its index."""
+    found: dict[int, list[Operation]] = {}
     for operation in graph.operators:
+        for index in dict.fromkeys(operation.node.vector("inputs").values):
+            found.setdefault(index, []).append(operation)
+    return found
+
+
+def _redirect(operations: list[Operation], old: int, new: int) -> None:
+    for operation in operations:
         _take_instead(operation, old, new)
 
 

@@ -59,6 +59,7 @@ def begin(network: Network) -> None:
     seen: set[object] = set()
     for stage in _GRAPH.values():
         leads = True
+        front: list[Value] = []
         for each in things:
             if isinstance(each, Op) or origins[id(each)] > stage:
                 leads = False
@@ -66,7 +67,8 @@ def begin(network: Network) -> None:
             is_there = origins[id(each)] == stage and stages.get(id(each), stage) <= Stage.FOLDED
             if is_there and _key(each) not in seen:
                 seen.add(_key(each))
-                order.insert(len(order) if leads else 0, each)
+                (order if leads else front).append(each)
+        order = [*reversed(front), *order]
     network.beginning = order
 
 
@@ -112,14 +114,15 @@ def gather(
             kept.setdefault(id(same), same)
     order = [*reversed(kept.values())]
     seen = set(kept)
+    front: list[Value] = []
     first = network.ops[0] if network.ops else None
     for op in network.ops:
         for value in sorted(_held(op), key=lambda each: (each.made, _is_kernel(op, each))):
             is_there = (known is None or id(value) in known) and (turn is None or value.made[0] <= turn)
             if is_there and id(value) not in seen:
                 seen.add(id(value))
-                order.insert(len(order) if op is first else 0, value)
-    network.beginning = order
+                (order if op is first else front).append(value)
+    network.beginning = [*reversed(front), *order]
 
 
 def in_order(network: Network) -> list[Value]:
