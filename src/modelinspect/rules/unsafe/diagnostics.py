@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from modelinspect.core.artifact import Diagnostic
+from modelinspect.core.records import replace
 from modelinspect.errors import Code
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
@@ -22,11 +23,11 @@ def with_code(code: Code, advice: str) -> Callable[[Subject], Iterator[Finding]]
 
 def chosen(subject: Subject, is_wanted: Callable[[Diagnostic], bool], advice: str) -> Iterator[Finding]:
     """Yield the wanted diagnostics as findings, the same trouble at several places of a member once."""
-    same: dict[tuple[str, str], list[Diagnostic]] = {}
+    same: dict[Diagnostic, list[Diagnostic]] = {}
     for diagnostic in subject.artifact.diagnostics:
         if is_wanted(diagnostic):
-            same.setdefault((diagnostic.member, diagnostic.problem), []).append(diagnostic)
-    for (member, problem), diagnostics in same.items():
-        more = len({diagnostic.offset for diagnostic in diagnostics}) - 1
-        message = f"{problem}; the same at {plural(more, 'more place')}" if more else problem
-        yield Finding(message, 0, advice, Place(member, diagnostics[0].offset))
+            same.setdefault(replace(diagnostic, offset=0), []).append(diagnostic)
+    for first, *others in same.values():
+        more = len({diagnostic.offset for diagnostic in others} - {first.offset})
+        more_places = f"; the same at {plural(more, 'more place')}" if more else ""
+        yield Finding(f"{first.problem}{more_places}", 0, advice, Place(first.member, first.offset))
