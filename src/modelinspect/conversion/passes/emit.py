@@ -229,8 +229,8 @@ class _Emitter:
 
 
 def _nothing(network: Network) -> Iterator[str]:
-    """Yield the name that is taken by the bias which the only matrix product does not have: it is a constant
-    of its own in MLIR. Those of several products are one, which has no name.
+    """Yield the name that is taken by the bias which the only matrix product does not have: in MLIR it is a
+    constant too. Those of several products are one, which has no name.
     """
     products = [op for op in network.ops if op.code == FULLY_CONNECTED]
     if len(products) == 1 and products[0].inputs[2:] == [None] and products[0].inputs[1] is not None:
