@@ -95,6 +95,25 @@ def test_constants_of_a_graph_with_variables_stay_constants(tmp_path: Path) -> N
     assert {tensor.role for tensor in mi.open(path).tensors} == {Role.CONSTANT}
 
 
+def test_biases_that_are_only_added_and_parts_of_a_variable_are_weights(tmp_path: Path) -> None:
+    """As programs of TensorFlow 1 write them: ``x @ w + b``, and a variable with a partitioner."""
+
+    def held(name: str, *shape: int) -> Any:
+        return tf.constant(np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(shape), name=name)
+
+    with tf.Graph().as_default() as graph:
+        inputs = tf.compat.v1.placeholder(tf.float32, (1, 4), name="inputs")
+        kernel = tf.concat([held("split/part_0", 2, 3), held("split/part_1", 2, 3)], 0)
+        first = tf.identity(tf.matmul(inputs, kernel)) + tf.identity(held("b1", 3))
+        step = tf.matmul(first, held("w2", 3, 2)) + tf.matmul(inputs, held("u2", 4, 2)) + held("b2", 2)
+        tf.concat([step + held("left", 2), inputs + held("offset", 4), held("aside", 1, 4)], 1)
+        path = tmp_path / "graph.pb"
+        path.write_bytes(graph.as_graph_def().SerializeToString())
+    roles = {tensor.name: tensor.role for tensor in mi.open(path).tensors}
+    weights = {name for name, role in roles.items() if role is Role.WEIGHT}
+    assert weights == {"split/part_0", "split/part_1", "b1", "w2", "u2", "b2"}
+
+
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

@@ -57,6 +57,11 @@ _PASSED_ON = frozenset(
 )
 """Operations whose output is a weight where their first input is."""
 _ARITHMETIC = frozenset((b"Add", b"AddV2", b"Sub", b"Mul", b"Rsqrt"))
+_MULTIPLIED = frozenset(_WEIGHTS) - frozenset(b"BiasAdd BiasAddV1 Gather GatherV2 GatherNd Prelu".split())
+"""Operations that multiply by weights: a vector that is added to what they give is a bias."""
+_SUMS = frozenset((b"Add", b"AddV2"))
+_JOINED = frozenset((b"ConcatV2", b"Pack"))
+"""Operations whose output is a weight where their inputs are: the parts of a partitioned variable."""
 _PRODUCT = b"Mul"
 """Multiplies a kernel by its pruning mask, which is the second input."""
 NORMALIZATION = b"batchnorm/"
@@ -73,15 +78,17 @@ class Use:
 
 
 class GraphUses:
-    """The nodes of a graph that read weights, pass them on, or normalize with them."""
+    """The nodes of a graph that read weights, pass them on, join or add them, or normalize with them."""
 
-    __slots__ = ("_arithmetic", "_passers", "_products", "_readers")
+    __slots__ = ("_arithmetic", "_joins", "_passers", "_products", "_readers", "_sums")
 
     def __init__(self) -> None:
         self._readers: list[tuple[bytes, bytes, tuple[bytes, ...]]] = []
         self._passers: dict[bytes, bytes] = {}
         self._products: dict[bytes, bytes] = {}
         self._arithmetic: dict[bytes, tuple[bytes, tuple[bytes, ...]]] = {}
+        self._sums: dict[bytes, tuple[bytes, ...]] = {}
+        self._joins: dict[bytes, tuple[bytes, ...]] = {}
 
     @staticmethod
     def wants(op: bytes, name: bytes) -> bool:
@@ -89,6 +96,8 @@ class GraphUses:
         return (
             op in _WEIGHTS
             or op in _PASSED_ON
+            or op in _SUMS
+            or op in _JOINED
             or op == _PRODUCT
             or (op in _ARITHMETIC and NORMALIZATION in name)
         )
@@ -105,8 +114,12 @@ class GraphUses:
         elif op in _PASSED_ON:
             if read:
                 self._passers[scope + name] = read[0]
+        elif op in _JOINED:
+            self._joins[scope + name] = read
         elif NORMALIZATION in name:
             self._arithmetic[scope + name] = op, read
+        elif op in _SUMS:
+            self._sums[scope + name] = read
         elif read:
             self._products[scope + name] = read[0]
 
@@ -124,6 +137,9 @@ class GraphUses:
         for node, role in self._normalizations():
             layer = layer_of_node(node.decode(errors="replace"))
             self._mark(self._origin(node), role, layer, constants, found)
+        for node, added in self._biases():
+            layer = layer_of_node(node.decode(errors="replace"))
+            self._mark(added, Role.WEIGHT, layer, constants, found)
         rest = [constant for constant in constants if constant not in found]
         for constant in rest:
             named = VARIABLE_ROLES.get(variable_of_node(constant))
@@ -138,7 +154,24 @@ class GraphUses:
                 found[constant] = Use(Role.CONSTANT, layer if layer in layers else None)
         return found
 
-    def _origin(self, name: bytes) -> str:
+    def _biases(self) -> Iterable[tuple[bytes, bytes]]:
+        """Yield what is added to a multiplication by weights, or to a sum of such, with the node that adds
+        it.
+        """
+        multiplied = {name for name, op, _ in self._readers if op in _MULTIPLIED}
+        waiting = {name: {self._origin(each) for each in read} for name, read in self._sums.items()}
+        for _ in range(_MOST_STEPS):
+            sums = [name for name, read in waiting.items() if read <= multiplied]
+            if not sums:
+                break
+            multiplied.update(sums)
+            for name in sums:
+                del waiting[name]
+        for name, read in waiting.items():
+            if not multiplied.isdisjoint(read):
+                yield from ((name, each) for each in read - multiplied)
+
+    def _origin(self, name: bytes) -> bytes:
         """Return the node whose output reaches an input through nodes that only convert or move it, or prune
         it with a mask.
         """
@@ -147,11 +180,29 @@ class GraphUses:
             if before is None:
                 break
             name = before
-        return name.decode(errors="replace")
+        return name
 
     def _mark(
-        self, name: str, role: Role, layer: str | None, constants: Mapping[str, Tensor], found: dict[str, Use]
+        self,
+        node: bytes,
+        role: Role,
+        layer: str | None,
+        constants: Mapping[str, Tensor],
+        found: dict[str, Use],
     ) -> None:
+        for part in self._joins.get(node, ()):
+            self._mark_one(self._origin(part), role, layer, constants, found)
+        self._mark_one(node, role, layer, constants, found)
+
+    @staticmethod
+    def _mark_one(
+        node: bytes,
+        role: Role,
+        layer: str | None,
+        constants: Mapping[str, Tensor],
+        found: dict[str, Use],
+    ) -> None:
+        name = node.decode(errors="replace")
         tensor = constants.get(name)
         if tensor is not None and name not in found and _may_be_weight(tensor):
             own = layer_of_node(name)

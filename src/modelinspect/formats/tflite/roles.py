@@ -95,13 +95,49 @@ def weight_tensors(model: Model) -> list[set[int]]:
     """
     by_index = {graph.index: place for place, graph in enumerate(model.subgraphs)}
     found: list[set[int]] = [set(_biases(graph)) for graph in model.subgraphs]
+    variables = [_variables(graph) for graph in model.subgraphs]
     for _ in range(_ROUNDS):
         before = sum(map(len, found))
         for place in reversed(range(len(model.subgraphs))):
             _mark(model.subgraphs[place], place, found, by_index, model)
+        _mark_first_values(model, variables, found)
         if sum(map(len, found)) == before:
             break
     return found
+
+
+def _variables(graph: SubGraph) -> dict[int, tuple[str | None, str | None]]:
+    """Return the container and the name of the variable that each handle of a subgraph is of."""
+    handles: dict[int, tuple[str | None, str | None]] = {}
+    for operator in graph.operators:
+        if operator.code.name == "VAR_HANDLE":
+            try:
+                options = operator.table.table("builtin_options")
+                if isinstance(options, Table) and operator.outputs:
+                    handles[operator.outputs[0]] = options.string("container"), options.string("shared_name")
+            except FormatError:  # the walk has reported
+                continue
+    return handles
+
+
+def _mark_first_values(
+    model: Model, variables: list[dict[int, tuple[str | None, str | None]]], found: list[set[int]]
+) -> None:
+    """Mark what is assigned to the variables that some subgraph reads as weights: a model that can be trained
+    on a device stores its weights as the first values of variables.
+    """
+    steps = [
+        (variables[place][operator.inputs[0]], place, operator)
+        for place, graph in enumerate(model.subgraphs)
+        for operator in graph.operators
+        if operator.code.name in ("READ_VARIABLE", "ASSIGN_VARIABLE")
+        and operator.inputs
+        and operator.inputs[0] in variables[place]
+    ]
+    read = {key for key, place, operator in steps if not found[place].isdisjoint(operator.outputs)}
+    for key, place, operator in steps:
+        if key in read:
+            found[place].update(operator.inputs[1:])
 
 
 def read_by_arithmetic(graph: SubGraph) -> set[int]:
