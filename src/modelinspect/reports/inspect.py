@@ -180,7 +180,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             return Lines(
                 (
                     (
-                        "No findings."
+                        "No findings in the structure, zeros and free bytes; lint counts distinct values too."
                         if self.measured
                         else "No findings in the structure; the weights were not read."
                     ),
