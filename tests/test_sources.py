@@ -19,8 +19,8 @@ _CATCHES_ALL = {
     "pruning/worker/convert.py": (
         "TensorFlow's converter raises many kinds; each is its refusal, and is reported"
     ),
-    "pruning/worker/keras_loading.py": "Keras raises every kind; all mean that it cannot load the file",
-    "pruning/worker/loading.py": "Keras raises every kind; all mean that it cannot load the file",
+    "pruning/worker/keras_engine.py": "Keras raises every kind; all mean that it cannot load the file",
+    "pruning/worker/tfmot_engine.py": "Keras raises every kind; all mean that it cannot load the file",
     "pruning/worker/saver.py": "converters raise every kind; a method that fails is a row with the reason",
     "scanning/looking.py": (
         "a mistake of ours in one of a hundred thousand models costs one row, which says so"

@@ -27,7 +27,7 @@ from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
-from modelinspect.cli.several import each, require_inspected, require_one_path
+from modelinspect.cli.models import each, require_inspected, require_one_path
 from modelinspect.core.limits import Limits
 from modelinspect.core.replacing import replacing
 from modelinspect.errors import OutputError, UsageError

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from modelinspect.cli.invocation import ARGUMENTS, PROGRAM
+from modelinspect.cli.commands import ARGUMENTS, PROGRAM
 from modelinspect.cli.quick import plain_command
 from modelinspect.errors import InvariantError, LocationError, ModelInspectError, SelectionError, UsageError
 

@@ -24,7 +24,7 @@ from modelinspect.cli.options import (
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.cli.several import each, require_inspected, require_one_path
+from modelinspect.cli.models import each, require_inspected, require_one_path
 from modelinspect.reports.several import TensorsAllReport
 from modelinspect.reports.tensors import TensorsReport, with_tensor_paths
 

@@ -27,8 +27,8 @@ def compare(
     ]
     count = len(old.tensors) + sum(entry.difference == "added" for entry in differing)
     return ContentReport(
-        before=_side(before[0]),
-        after=_side(after[0]),
+        before=_compared_side(before[0]),
+        after=_compared_side(after[0]),
         delta=after[0].size - before[0].size,
         tensors=count,
         equal=count - len(differing),
@@ -76,5 +76,5 @@ def _form(content: Content | None) -> str | None:
     return None if content is None else f"{content.dtype} {'x'.join(map(str, content.shape)) or 'scalar'}"
 
 
-def _side(artifact: Artifact) -> SideEntry:
+def _compared_side(artifact: Artifact) -> SideEntry:
     return SideEntry(location=artifact.location, format=str(artifact.format), size=artifact.size)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from modelinspect.pruning import packing
 from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.events import Event, SavedEvent, StartEvent
 from modelinspect.pruning.job import Job
 from modelinspect.pruning.methods import GZ, GZ_GAIN, METHODS, Stage, with_sources
+from modelinspect.pruning.packing import deflate_zip, gzip_file, gzip_hdf5
 from modelinspect.pruning.worker.reasons import is_full_disk, reason_of
 
 Send = Callable[[Event], None]
@@ -43,8 +43,8 @@ class Saver:
     def _save_all(self) -> None:
         for name in with_sources(self.job.methods):
             self._attempt(name, partial(self._save, name))
-        self._pack("hdf5-gzip", packing.gzip_hdf5)
-        self._pack("keras-deflate", packing.deflate_zip)
+        self._pack("hdf5-gzip", gzip_hdf5)
+        self._pack("keras-deflate", deflate_zip)
         if GZ in self.job.methods:
             self._gzip_all()
         for name in set(with_sources(self.job.methods)) - set(self.job.methods):
@@ -73,7 +73,7 @@ class Saver:
     def _gzip(self, name: str, source: Path) -> None:
         target = source.with_name(f"{source.name}.gz")
         try:
-            packing.gzip_file(source, target)
+            gzip_file(source, target)
         except OSError as problem:
             self._fail_if_full(problem)
             raise PruningError(f"{target.name}: {reason_of(problem)}") from problem
