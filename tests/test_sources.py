@@ -25,7 +25,7 @@ _CATCHES_ALL = {
     "scanning/looking.py": (
         "a mistake of ours in one of a hundred thousand models costs one row, which says so"
     ),
-    "scanning/running.py": "an executor of others, such as Dask, raises what its workers raise",
+    "scanning/engine.py": "an executor of others, such as Dask, raises what its workers raise",
     "scanning/store.py": "a file system of fsspec raises the errors of whatever library it is on",
     "scanning/workers.py": "what a thread raises is raised again where its results are taken",
     "sources/remote.py": "a file system of fsspec raises the errors of whatever library it is on",

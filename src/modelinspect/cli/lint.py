@@ -7,6 +7,7 @@ from typing import Annotated
 
 from modelinspect import api
 from modelinspect.cli.forms import LintFormat, choose_form
+from modelinspect.cli.models import require_inspected
 from modelinspect.cli.options import (
     FORMAT_HELP,
     ColorOption,
@@ -24,7 +25,6 @@ from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
-from modelinspect.cli.models import require_inspected
 from modelinspect.core.artifact import Severity
 from modelinspect.errors import UsageError
 from modelinspect.renderers.registry import OutputFormat

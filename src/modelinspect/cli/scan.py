@@ -42,7 +42,7 @@ from modelinspect.reports.dataset import DatasetReport
 from modelinspect.reports.scan import Failure, ScanReport
 from modelinspect.reports.wording import plural
 from modelinspect.scanning import Rules, scan
-from modelinspect.sources.standard_input import STANDARD_INPUT
+from modelinspect.sources.opening import STANDARD_INPUT
 
 EXAMPLES = """\b
 Examples:

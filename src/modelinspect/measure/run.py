@@ -22,8 +22,7 @@ from modelinspect.measure.blocks import (
     is_number,
 )
 from modelinspect.measure.digest import Digester
-from modelinspect.measure.distinct import ValueCounter
-from modelinspect.measure.entropy import ValueEntropy
+from modelinspect.measure.entropy import ValueCounter, ValueEntropy
 from modelinspect.measure.facts import Aspect, Measurements, TensorMeasure, unmeasured
 from modelinspect.measure.pattern import PatternFinder
 from modelinspect.measure.readers import blocks

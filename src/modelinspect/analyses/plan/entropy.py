@@ -7,7 +7,7 @@ from math import ceil, log2
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.core.tensors import Storage, Tensor
-from modelinspect.measure.distinct import MOST
+from modelinspect.measure.entropy import MOST
 from modelinspect.measure.facts import TensorMeasure
 
 Floor = Callable[[Tensor, TensorMeasure], int | None]

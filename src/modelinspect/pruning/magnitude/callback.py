@@ -26,7 +26,6 @@ from modelinspect.pruning.magnitude.choice import Choice, Rule, choose, wish_of
 from modelinspect.pruning.magnitude.kernels import find_units
 from modelinspect.pruning.magnitude.masks import apply_mask, mask_of
 from modelinspect.pruning.magnitude.outcome import kernels_report
-from modelinspect.pruning.patterns import pattern_of
 from modelinspect.pruning.schedules import (
     Schedule,
     is_turn,
@@ -35,7 +34,7 @@ from modelinspect.pruning.schedules import (
     validate_schedule,
     with_target,
 )
-from modelinspect.pruning.selection import Pattern
+from modelinspect.pruning.selection import Pattern, pattern_of
 from modelinspect.reports.pruned_kernels import KernelsReport
 
 

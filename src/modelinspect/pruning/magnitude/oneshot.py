@@ -9,7 +9,7 @@ from modelinspect.pruning.magnitude.choice import Rule, choose, wish_of
 from modelinspect.pruning.magnitude.kernels import find_units
 from modelinspect.pruning.magnitude.masks import apply_mask, mask_of
 from modelinspect.pruning.magnitude.outcome import kernels_report
-from modelinspect.pruning.patterns import pattern_of
+from modelinspect.pruning.selection import pattern_of
 from modelinspect.reports.pruned_kernels import KernelsReport
 
 

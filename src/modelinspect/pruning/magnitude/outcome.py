@@ -9,8 +9,7 @@ import keras
 
 from modelinspect.pruning.magnitude.choice import Choice
 from modelinspect.pruning.magnitude.masks import count_zeros
-from modelinspect.pruning.patterns import describe
-from modelinspect.pruning.selection import Pattern
+from modelinspect.pruning.selection import Pattern, describe
 from modelinspect.reports.pruned_kernels import KernelsReport, PrunedKernel
 
 

@@ -14,8 +14,7 @@ from importlib.resources import files
 from string import Template
 
 from modelinspect.renderers.escape import plain
-from modelinspect.renderers.html.data import Plain, drawn
-from modelinspect.renderers.html.packing import as_json
+from modelinspect.renderers.html.data import Plain, as_json, drawn
 from modelinspect.reports.base import Report
 from modelinspect.reports.categories import CATEGORIES, Category
 from modelinspect.version import VERSION
