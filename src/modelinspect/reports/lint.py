@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from modelinspect.core.artifact import Severity
-from modelinspect.reports.advice import Advisor
-from modelinspect.reports.answer import finding_command, next_commands
+from modelinspect.reports.answer import Advisor, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry

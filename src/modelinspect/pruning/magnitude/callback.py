@@ -25,7 +25,7 @@ from modelinspect.pruning.job import ScheduleWish
 from modelinspect.pruning.magnitude.choice import Choice, Rule, choose, wish_of
 from modelinspect.pruning.magnitude.kernels import find_units
 from modelinspect.pruning.magnitude.masks import apply_mask, mask_of
-from modelinspect.pruning.magnitude.outcome import kernels_report
+from modelinspect.pruning.magnitude.oneshot import kernels_report
 from modelinspect.pruning.schedules import (
     Schedule,
     is_turn,
