@@ -126,13 +126,17 @@ class _Names:
 def names() -> _Names:
     """Read the table once."""
     text = files("modelinspect.rules.unsafe").joinpath("data", "keras_names.json").read_text(encoding="utf-8")
-    table: dict[str, list[str]] = json.loads(text)
-    symbols = table["tensor_functions"]
+    table = json.loads(text)
+    by_module: dict[str, list[str]] = table["tensor_functions"]
     return _Names(
         classes=frozenset(table["classes"]),
         functions=frozenset(table["functions"]),
-        tensor_functions=frozenset(symbols),
-        tensor_function_names=frozenset(symbol.rpartition(".")[2] for symbol in symbols),
+        tensor_functions=frozenset(
+            f"{module}.{name}" if module else name
+            for module, exported in by_module.items()
+            for name in exported
+        ),
+        tensor_function_names=frozenset(name for exported in by_module.values() for name in exported),
         builtins=frozenset(table["builtins"]),
         packages=frozenset(table["packages"]),
     )
