@@ -1,4 +1,4 @@
-"""What an optimizer keeps: which one it is, how many slots for how many weights, and averages of the weights."""
+"""What an optimizer keeps: which one it is, the slots for the weights, and averages of the weights."""
 
 from __future__ import annotations
 
