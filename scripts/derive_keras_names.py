@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from keras_sources import Release, read_release
 
@@ -160,12 +161,16 @@ def main() -> int:
     for release in releases:
         classes |= release.classes
         functions |= release.functions
-    symbols = set(old.get("tensor_functions", ())) | set(plain_symbols())
+    symbols = set(plain_symbols()) | {
+        f"{module}.{name}" if module else name
+        for module, names in old.get("tensor_functions", {}).items()
+        for name in names
+    }
     table = {
         "releases": recorded(old.get("releases", {}), releases),
         "classes": sorted(classes),
         "functions": sorted(functions),
-        "tensor_functions": sorted(symbols),
+        "tensor_functions": by_module(symbols),
         "builtins": sorted(set(old.get("builtins", ())) | set(dir(builtins))),
         "packages": sorted(
             set(old.get("packages", ()))
@@ -173,9 +178,30 @@ def main() -> int:
         ),
     }
     TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    TARGET.write_text(written(table), encoding="utf-8")
     print({key: len(values) for key, values in table.items()})
     return 0
+
+
+def by_module(symbols: set[str]) -> dict[str, list[str]]:
+    """Return the names of functions by the module of TensorFlow that exports them."""
+    found: dict[str, list[str]] = {}
+    for symbol in sorted(symbols):
+        module, _, name = symbol.rpartition(".")
+        found.setdefault(module, []).append(name)
+    return dict(sorted(found.items()))
+
+
+def written(table: dict[str, Any]) -> str:
+    """Return the table as JSON with each list on one line."""
+    entries = []
+    for key, value in table.items():
+        text = json.dumps(value)
+        if isinstance(value, dict):
+            lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value[name])}" for name in value)
+            text = f"{{\n{lines}\n }}"
+        entries.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(entries) + "\n}\n"
 
 
 def recorded(old: dict[str, list[str]], more: list[Release]) -> dict[str, list[str]]:

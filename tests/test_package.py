@@ -68,7 +68,7 @@ def test_the_wheel_says_that_it_is_typed_and_stays_small(distributions: tuple[Pa
         assert set(data) == {"keras_names.json", "original.h5", "pruned.h5"}
         assert sum(data.values()) < 100_000
         assert not [name for name in archive.namelist() if name.startswith(("tests/", "fixtures/", "docs/"))]
-    assert wheel.stat().st_size < 1_600_000
+    assert wheel.stat().st_size < 1_500_000
 
 
 def test_the_base_install_asks_for_no_tensorflow(metadata: Message) -> None:

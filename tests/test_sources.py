@@ -19,13 +19,13 @@ _CATCHES_ALL = {
     "pruning/worker/convert.py": (
         "TensorFlow's converter raises many kinds; each is its refusal, and is reported"
     ),
-    "pruning/worker/keras_loading.py": "Keras raises every kind; all mean that it cannot load the file",
-    "pruning/worker/loading.py": "Keras raises every kind; all mean that it cannot load the file",
+    "pruning/worker/keras_engine.py": "Keras raises every kind; all mean that it cannot load the file",
+    "pruning/worker/tfmot_engine.py": "Keras raises every kind; all mean that it cannot load the file",
     "pruning/worker/saver.py": "converters raise every kind; a method that fails is a row with the reason",
     "scanning/looking.py": (
         "a mistake of ours in one of a hundred thousand models costs one row, which says so"
     ),
-    "scanning/running.py": "an executor of others, such as Dask, raises what its workers raise",
+    "scanning/engine.py": "an executor of others, such as Dask, raises what its workers raise",
     "scanning/store.py": "a file system of fsspec raises the errors of whatever library it is on",
     "scanning/workers.py": "what a thread raises is raised again where its results are taken",
     "sources/remote.py": "a file system of fsspec raises the errors of whatever library it is on",

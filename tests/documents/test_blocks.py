@@ -6,8 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelinspect.documents.blocks import LARGEST, decode, parse
-from modelinspect.documents.fill import Output, filled
+from modelinspect.documents.blocks import LARGEST, Output, decode, filled, parse
 from modelinspect.errors import FormatError, LimitError, ModelInspectError, UsageError
 
 BEGIN, END = "<!-- modelinspect: inspect a.h5 -->", "<!-- /modelinspect -->"

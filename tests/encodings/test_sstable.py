@@ -15,7 +15,7 @@ from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import ByteMap, RegionKind
 from modelinspect.core.limits import Limits
 from modelinspect.encodings.sstable import Table, mask, masked_crc32c
-from modelinspect.encodings.sstable.snappy import Positions
+from modelinspect.encodings.sstable.table import Positions
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, LimitError, ModelInspectError
 from modelinspect.sources.base import MemorySource

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.tables import entry, header, table
 
 from modelinspect.core.artifact import Artifact
-from modelinspect.formats.checkpoint.entries import EntryReader
+from modelinspect.formats.checkpoint.bundle import EntryReader
 from modelinspect.formats.registry import parse
 from modelinspect.sources.files import MemoryFiles
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.tensors import ByteOrder, Hdf5Filter, Hdf5Payload, Quantization, Stream
-from modelinspect.encodings.hdf5.fletcher import fletcher32
+from modelinspect.encodings.hdf5.filters import fletcher32
 from modelinspect.measure.facts import Aspect, TensorMeasure
 from modelinspect.measure.filters import unshuffle
 from modelinspect.measure.run import measure

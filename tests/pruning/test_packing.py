@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from modelinspect.pruning.artifacts import measure_artifact
-from modelinspect.pruning.packing import deflate_zip, gzip_file, gzip_hdf5
+from modelinspect.pruning.worker.saver import deflate_zip, gzip_file, gzip_hdf5
 
 
 def model(path: Path) -> Path:

@@ -24,7 +24,7 @@ from modelinspect.remedies import Language, Remedy, example
 from modelinspect.remedies.causes import REMEDIES
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render
-from modelinspect.reports.advice import Advisor
+from modelinspect.reports.answer import Advisor
 from modelinspect.reports.base import Report
 from modelinspect.reports.blocks import Notes
 from modelinspect.reports.causes import Cause

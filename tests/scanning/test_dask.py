@@ -16,7 +16,7 @@ import pytest
 from modelinspect.errors import LocationError, ModelInspectError
 from modelinspect.reports.scan import Failure
 from modelinspect.scanning import scan, scan_iter
-from modelinspect.scanning.running import OnExecutor
+from modelinspect.scanning.engine import OnExecutor
 from modelinspect.scanning.workers import Done, Lost
 from tests.scanning.artifacts import make
 from tests.support.fixtures import FOLDER

@@ -18,8 +18,8 @@ import pytest
 import modelinspect as mi
 from modelinspect.errors import MissingExtraError, OutputError, UsageError
 from modelinspect.scanning import Rules, scan, tables
-from modelinspect.scanning.dataset import Dataset
 from modelinspect.scanning.store import LocalStore, RemoteStore
+from modelinspect.scanning.writing import Dataset
 from tests.scanning.artifacts import make, tiny
 from tests.support.fixtures import FOLDER
 

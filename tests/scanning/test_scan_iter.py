@@ -17,11 +17,11 @@ import pytest
 
 import modelinspect as mi
 from modelinspect import api
-from modelinspect.cli.file_lists import read_locations
+from modelinspect.cli.scan import read_locations
 from modelinspect.errors import LocationError, UsageError
 from modelinspect.reports.scan import Failure
 from modelinspect.scanning import Rules, scan_batch, scan_iter
-from modelinspect.scanning.running import OnExecutor
+from modelinspect.scanning.engine import OnExecutor
 from modelinspect.scanning.workers import Done
 from modelinspect.sources.listing import LocalFolder
 from tests.scanning.artifacts import make, tiny

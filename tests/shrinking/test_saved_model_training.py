@@ -13,8 +13,7 @@ import modelinspect as mi
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.reports.shrink import Outcome
-from modelinspect.shrinking.graph_savers_read import saved_variables
-from modelinspect.shrinking.saved_model_training import program_hash
+from modelinspect.shrinking.saved_model_training import program_hash, saved_variables
 from tests.support.fixtures import fixture_path
 from tests.support.hostile import mutations
 

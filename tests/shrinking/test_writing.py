@@ -19,7 +19,7 @@ import pytest
 import modelinspect as mi
 from modelinspect.errors import OutputError, UsageError
 from modelinspect.shrinking import writing
-from modelinspect.shrinking.parallel_deflate import ParallelDeflate
+from modelinspect.shrinking.zip_files import ParallelDeflate
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 

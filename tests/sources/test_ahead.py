@@ -20,7 +20,7 @@ import modelinspect as mi
 from modelinspect.core.limits import parse_limits
 from modelinspect.errors import LocationError, SourceChangedError
 from modelinspect.sources.byteranges import batches, boundary_of, cut, merge, read_parts
-from modelinspect.sources.pages import BLOCK, PAGE, RemoteSource
+from modelinspect.sources.remote import BLOCK, PAGE, RemoteSource
 
 pytest.importorskip("aiohttp")
 BOUNDARY = "a boundary's (text)"

@@ -18,7 +18,7 @@ from tests.support.fixtures import fixture_path
 import modelinspect as mi
 from modelinspect.errors import FormatError, LocationError, MissingExtraError, SourceChangedError
 from modelinspect.sources.opening import open_location
-from modelinspect.sources.pages import BLOCK, PAGE, Range, RemoteSource
+from modelinspect.sources.remote import BLOCK, PAGE, Range, RemoteSource
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from tests.support.fixtures import fixture_path
 
 import modelinspect as mi
-from modelinspect.sources.pages import PAGE
+from modelinspect.sources.remote import PAGE
 
 pytest.importorskip("aiohttp")
 SIZE = 4096 * 1024

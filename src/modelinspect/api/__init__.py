@@ -343,7 +343,7 @@ def compare_content(before: Location, after: Location, *, limits: Limits | None 
 
     Raises `ModelInspectError`.
     """
-    from modelinspect.shrinking.comparing import compare
+    from modelinspect.shrinking.reporting import compare
 
     with opened(before, limits=limits) as old, opened(after, limits=limits) as new:
         return shown(compare(old, new, limits))

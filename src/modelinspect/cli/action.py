@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from modelinspect import api
 from modelinspect.budgets.models import read_models
 from modelinspect.cli.main import CLEAN, FAILED, FINDINGS, USAGE
-from modelinspect.cli.several import each
+from modelinspect.cli.models import each
 from modelinspect.core.artifact import Severity
 from modelinspect.core.replacing import replacing
 from modelinspect.errors import ModelInspectError, UsageError

@@ -9,7 +9,7 @@ from modelinspect import api
 from modelinspect.budgets.file import read_budget
 from modelinspect.budgets.models import read_models
 from modelinspect.cli.forms import CheckFormat, choose_form
-from modelinspect.cli.models import choose_model
+from modelinspect.cli.models import choose_model, each, require_inspected, require_one_path
 from modelinspect.cli.options import (
     FORMAT_HELP,
     ColorOption,
@@ -27,7 +27,6 @@ from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
-from modelinspect.cli.several import each, require_inspected, require_one_path
 from modelinspect.core.limits import Limits
 from modelinspect.core.replacing import replacing
 from modelinspect.errors import OutputError, UsageError

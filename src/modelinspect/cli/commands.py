@@ -1,6 +1,10 @@
-"""The commands: each is a module of this package with a function ``command``, imported on first use."""
+"""The commands, each a module of this package with a function ``command``, imported on first use; and the
+command line that is being run, as somebody would type it.
+"""
 
 from __future__ import annotations
+
+from contextvars import ContextVar
 
 COMMANDS: dict[str, str] = {
     "inspect": "Show where the bytes go (`modelinspect PATH` is the same).",
@@ -26,3 +30,16 @@ DEFAULT = "inspect"
 def module_name(command: str) -> str:
     """Return the module that holds a command."""
     return f"modelinspect.cli.{command.replace('-', '_')}"
+
+
+PROGRAM = "modelinspect"
+ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
+"""The arguments of the command that runs; empty outside of one."""
+
+
+def command_line() -> str:
+    """Return the command that runs, empty outside of one."""
+    import shlex  # only a page needs it, and every command imports this module
+
+    arguments = ARGUMENTS.get()
+    return shlex.join((PROGRAM, *arguments)) if arguments else ""

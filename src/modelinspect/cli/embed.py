@@ -16,8 +16,7 @@ from modelinspect.cli.output import Color, Destination, replace_document
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.core.suggestions import did_you_mean
-from modelinspect.documents.blocks import Block, Document, decode, parse
-from modelinspect.documents.fill import Output, body_of, filled
+from modelinspect.documents.blocks import Block, Document, Output, body_of, decode, filled, parse
 from modelinspect.errors import (
     FormatError,
     IncompleteError,

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
-from modelinspect.cli.commands import COMMANDS
-from modelinspect.cli.invocation import PROGRAM
+from modelinspect.cli.commands import COMMANDS, PROGRAM
 from modelinspect.core.suggestions import did_you_mean
-from modelinspect.documents.fill import Output
+from modelinspect.documents.blocks import Output
 from modelinspect.errors import IncompleteError, OutputError, UsageError
 from modelinspect.renderers.registry import BINARY, OutputFormat
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelinspect import api
 from modelinspect.cli.forms import TENSOR_FORMS, choose_form
-from modelinspect.cli.models import choose_model
+from modelinspect.cli.models import choose_model, each, require_inspected, require_one_path
 from modelinspect.cli.options import (
     ByOption,
     ColorOption,
@@ -24,7 +24,6 @@ from modelinspect.cli.options import (
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.cli.several import each, require_inspected, require_one_path
 from modelinspect.ledger.rollup import parse_keys
 from modelinspect.reports.inspect import InspectReport
 from modelinspect.reports.several import InspectAllReport

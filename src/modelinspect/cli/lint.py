@@ -7,6 +7,7 @@ from typing import Annotated
 
 from modelinspect import api
 from modelinspect.cli.forms import LintFormat, choose_form
+from modelinspect.cli.models import require_inspected
 from modelinspect.cli.options import (
     FORMAT_HELP,
     ColorOption,
@@ -24,11 +25,10 @@ from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
-from modelinspect.cli.several import require_inspected
 from modelinspect.core.artifact import Severity
 from modelinspect.errors import UsageError
 from modelinspect.renderers.registry import OutputFormat
-from modelinspect.reports.rules import RulesReport
+from modelinspect.reports.lint import RulesReport
 from modelinspect.rules.registry import choose, rule_entries
 
 EXAMPLES = """\b

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from modelinspect.cli.invocation import ARGUMENTS, PROGRAM
+from modelinspect.cli.commands import ARGUMENTS, PROGRAM
 from modelinspect.cli.quick import plain_command
 from modelinspect.errors import InvariantError, LocationError, ModelInspectError, SelectionError, UsageError
 
@@ -141,7 +141,7 @@ def _with_standard_input(arguments: Sequence[str]) -> Iterator[None]:
     if not places:
         yield
         return
-    from modelinspect.sources.standard_input import standard_input
+    from modelinspect.sources.opening import standard_input
 
     if len(places) > 1:
         raise UsageError("- is standard input, which can be read once; name the other files")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TextIO, cast
 
-from modelinspect.cli.invocation import command_line
+from modelinspect.cli.commands import command_line
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.records import dataclass
 from modelinspect.core.replacing import replacing

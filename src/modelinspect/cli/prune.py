@@ -169,8 +169,7 @@ def command(
     """
     from modelinspect.pruning.job import Job, ScheduleWish, Training
     from modelinspect.pruning.methods import choose_methods, choose_stages
-    from modelinspect.pruning.patterns import pattern_of
-    from modelinspect.pruning.selection import Selection
+    from modelinspect.pruning.selection import Selection, pattern_of
 
     job = Job(
         model=model,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from modelinspect.cli.check import settled_budget
-from modelinspect.cli.file_lists import read_locations
+from modelinspect.cli.commands import command_line
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.invocation import command_line
 from modelinspect.cli.lint import rule_names, severity_named
 from modelinspect.cli.options import (
     ColorOption,
@@ -42,7 +42,7 @@ from modelinspect.reports.dataset import DatasetReport
 from modelinspect.reports.scan import Failure, ScanReport
 from modelinspect.reports.wording import plural
 from modelinspect.scanning import Rules, scan
-from modelinspect.sources.standard_input import STANDARD_INPUT
+from modelinspect.sources.opening import STANDARD_INPUT
 
 EXAMPLES = """\b
 Examples:
@@ -294,3 +294,40 @@ def _write_pages(
 
 def _processes(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+
+
+_STANDARD_INPUT = "-"
+_BLOCK = 1 << 16
+
+
+def read_locations(name: str, *, null: bool = False) -> Iterator[str]:
+    """Return the locations that a file lists, read as they are needed: one per line, or each ended by a NUL;
+    empty ones are left out.
+
+    ``-`` is standard input. Raises `UsageError` where the file cannot be opened.
+    """
+    if name == _STANDARD_INPUT:
+        if sys.stdin.isatty():
+            raise UsageError(
+                "--files-from - reads locations from standard input, and that is a terminal; use: find models"
+                " | modelinspect scan"
+            )
+        return _split(sys.stdin.buffer, null=null)
+    try:
+        return _split(Path(name).open("rb"), null=null)
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _split(file: BinaryIO, *, null: bool) -> Iterator[str]:
+    end = b"\0" if null else b"\n"
+    left = b""
+    with file:
+        while block := file.read(_BLOCK):
+            *whole, left = (left + block).split(end)
+            yield from filter(None, (_location(one, null=null) for one in whole))
+        yield from filter(None, (_location(left, null=null),))
+
+
+def _location(line: bytes, *, null: bool) -> str:
+    return os.fsdecode(line if null else line.removesuffix(b"\r"))

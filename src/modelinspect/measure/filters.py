@@ -16,7 +16,7 @@ import numpy as np
 from modelinspect.core.limits import MIB
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Hdf5Filter
-from modelinspect.encodings.hdf5.fletcher import without_fletcher32
+from modelinspect.encodings.hdf5.filters import without_fletcher32
 from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.measure.blocks import UnmeasurableError
 

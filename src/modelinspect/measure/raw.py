@@ -1,12 +1,13 @@
-"""Read elements that are in a member as they are in memory."""
+"""Read elements that are in a member as they are in memory, in one place or in several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from modelinspect.core.tensors import RawPayload, SplatPayload, Tensor
+from modelinspect.core.tensors import JoinedPayload, RawPayload, SplatPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, Reading, element_size, stored_bytes
 
@@ -73,3 +74,14 @@ def read_splat(payload: SplatPayload, tensor: Tensor, reading: Reading) -> Itera
     if tensor.element_count:
         data = reading.files.open_stream(payload.stream).read_at(payload.span.offset, size)
         yield Block(np.frombuffer(data, dtype=np.uint8), 1, 0, repeat=tensor.element_count, placed=True)
+
+
+def read_joined(payload: JoinedPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
+    """Yield the elements of every part in turn. Raises `FormatError` where a part holds too few bytes."""
+    first = 0
+    size = max(element_size(tensor.dtype), 1)
+    for part in payload.parts:
+        count = sum(span.size for span in part.spans) // size
+        for block in read_raw(part, replace(tensor, shape=(count,)), reading):
+            yield replace(block, first=first + block.first)
+        first += count

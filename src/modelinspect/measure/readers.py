@@ -19,8 +19,7 @@ from modelinspect.core.tensors import (
     ZarrPayload,
 )
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
-from modelinspect.measure.joined import read_joined
-from modelinspect.measure.raw import read_raw, read_splat
+from modelinspect.measure.raw import read_joined, read_raw, read_splat
 
 
 def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
@@ -44,7 +43,7 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
 
             return read_zarr(payload, tensor, reading)
         case LookupPayload():
-            from modelinspect.measure.lookup import read_lookup
+            from modelinspect.measure.packed import read_lookup
 
             return read_lookup(payload, tensor, reading)
         case ProtobufPayload():

@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, assert_never
 
+import numpy as np
+
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.limits import MIB, Limits
-from modelinspect.core.records import dataclass
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.records import dataclass, field
+from modelinspect.core.tensors import ByteOrder, ElementKind, Role, Tensor
 from modelinspect.errors import FormatError
-from modelinspect.measure.blocks import Block, Reading, UnmeasurableError, as_read
+from modelinspect.measure.blocks import (
+    Block,
+    Numbers,
+    Reading,
+    UnmeasurableError,
+    as_read,
+    as_unsigned,
+    is_number,
+)
 from modelinspect.measure.digest import Digester
-from modelinspect.measure.distinct import ValueCounter
-from modelinspect.measure.entropy import ValueEntropy
+from modelinspect.measure.entropy import ValueCounter, ValueEntropy
 from modelinspect.measure.facts import Aspect, Measurements, TensorMeasure, unmeasured
-from modelinspect.measure.fingerprint import Fingerprinter
 from modelinspect.measure.pattern import PatternFinder
 from modelinspect.measure.readers import blocks
 from modelinspect.measure.together import measure_together
-from modelinspect.measure.zeros import ZeroCounter
+from modelinspect.measure.zeros import ZeroCounter, unpack
 from modelinspect.sources.files import FileSet
 
 Progress = Callable[[int, int], None]
@@ -163,7 +171,7 @@ def _learner(aspect: Aspect, tensor: Tensor) -> Learner | None:
             case Aspect.PATTERN:
                 return PatternFinder(tensor)
             case Aspect.FINGERPRINT:
-                return Fingerprinter(tensor)
+                return _Fingerprinter(tensor)
             case Aspect.ENTROPY:
                 return ValueEntropy(tensor)
             case _:
@@ -186,3 +194,56 @@ _FIELDS = {
     Aspect.ENTROPY: "value_bits",
 }
 """Where a `TensorMeasure` keeps what each aspect says."""
+
+
+_FIRST = np.uint64(0x9E3779B97F4A7C15)
+_SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
+_SHIFT = np.uint64(29)
+_MASK = (1 << 64) - 1
+
+
+@dataclass(slots=True)
+class _Fingerprinter:
+    """Adds up a mixed value for each element; a zero adds nothing, so sparse and dense forms agree.
+
+    The sum does not depend on the order of the elements: converters transpose kernels and sparse tensors
+    leave zeros out. It is not a checksum against somebody who wants two tensors to look alike.
+    """
+
+    tensor: Tensor
+    _sum: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if not is_number(self.tensor.dtype):
+            raise UnmeasurableError(f"{self.tensor.dtype} elements are not numbers")
+
+    def add(self, block: Block) -> None:
+        """Take in a block."""
+        dtype = self.tensor.dtype
+        if dtype.bits < 8:
+            numbers: Numbers = unpack(block.data, dtype.bits)[: block.count]
+        elif dtype.kind is ElementKind.COMPLEX:
+            numbers = as_unsigned(block.data, dtype.bits // 16)
+        else:
+            numbers = as_unsigned(block.data, dtype.bits // 8)
+        if block.order is ByteOrder.BIG and numbers.dtype.itemsize > 1:
+            numbers = numbers.byteswap()
+        wide = numbers.astype(np.uint64)
+        if dtype.has_negative_zero:
+            part_bits = dtype.bits // (2 if dtype.kind is ElementKind.COMPLEX else 1)
+            wide[wide == np.uint64(1 << (part_bits - 1))] = 0
+        self._sum = (self._sum + int(_mix(wide)) * block.repeat) & _MASK
+
+    def value(self) -> str:
+        """Return the fingerprint: the element type and 64 bits in hexadecimal."""
+        return f"{self.tensor.dtype.name}:{self._sum:016x}"
+
+
+def _mix(wide: Numbers) -> Any:
+    """Return the sum of the mixed elements, modulo 2**64; an element of 0 mixes to 0."""
+    with np.errstate(over="ignore"):
+        wide *= _FIRST
+        wide ^= wide >> _SHIFT
+        wide *= _SECOND
+        wide ^= wide >> _SHIFT
+        return wide.sum(dtype=np.uint64)

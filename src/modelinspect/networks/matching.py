@@ -19,7 +19,7 @@ from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.names import bare_layer
-from modelinspect.networks.optimizers import average_names
+from modelinspect.networks.optimizer_state import average_names
 from modelinspect.networks.subject import Subject
 
 

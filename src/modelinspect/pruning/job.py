@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from modelinspect.pruning.architectures import ARCHITECTURES
 from modelinspect.pruning.engines import AUTO, ENGINES
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.methods import NAMES, Stage
@@ -103,7 +102,7 @@ class Job(Struct, frozen=True):
     @property
     def is_architecture(self) -> bool:
         """Return whether the model is a network that we build."""
-        return self.model in ARCHITECTURES
+        return self.model in _ARCHITECTURES
 
     @property
     def target(self) -> float:
@@ -115,13 +114,13 @@ class Job(Struct, frozen=True):
     @property
     def samples(self) -> int:
         """The number of synthetic samples."""
-        return self.training.samples or (ARCHITECTURES[self.model].samples if self.is_architecture else 512)
+        return self.training.samples or (_ARCHITECTURES[self.model].samples if self.is_architecture else 512)
 
     @property
     def batch_size(self) -> int:
         """The samples of a training step."""
         return self.training.batch_size or (
-            ARCHITECTURES[self.model].batch_size if self.is_architecture else 32
+            _ARCHITECTURES[self.model].batch_size if self.is_architecture else 32
         )
 
     @property
@@ -166,3 +165,36 @@ def validate(job: Job) -> None:
 def _check_choice(what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
         raise JobError(f"no {what} is named {name!r}; there are {', '.join(known)}")
+
+
+class _Architecture(Struct, frozen=True):
+    """A network that the pruning stage builds.
+
+    ``samples`` and ``batch_size`` make a short run on two cores.
+    """
+
+    name: str
+    about: str
+    samples: int = 2048
+    batch_size: int = 32
+
+
+_ARCHITECTURES: dict[str, _Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        _Architecture("mlp", "Dense 128 and Dense 10 on 10 inputs (2,698 parameters)"),
+        _Architecture(
+            "cnn",
+            "the MNIST tutorial of tfmot: Conv2D 12, pooling, Dense 10 on 28x28 pixels (20,410 parameters)",
+        ),
+        _Architecture("many-small-layers", "sixteen Dense 64 and Dense 10 on 64 inputs (67,210 parameters)"),
+        _Architecture("few-large-layers", "Dense 896 and Dense 10 on 64 inputs (67,210 parameters)"),
+        _Architecture("lstm", "LSTM 48 and Dense 10 on 28 steps of 28 (15,274 parameters)", 1024),
+        _Architecture("embedding", "Embedding of 2,000 words in 16, mean, Dense 16, Dense 1"),
+        _Architecture("depthwise", "separable and depthwise convolutions on 32x32x3 pixels", 1024),
+        _Architecture("attention", "two heads of self-attention and Dense 10 on 16 steps of 32", 1024),
+        _Architecture(
+            "mobilenet-v2", "MobileNetV2 with 10 classes on 96x96x3 pixels (2,270,794 parameters)", 192, 16
+        ),
+    )
+}

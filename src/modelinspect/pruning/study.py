@@ -1,4 +1,7 @@
-"""Do a whole study, here or under several TensorFlow releases, and write its tables and plots."""
+"""Do a whole study, here or under several TensorFlow releases, and write its tables and plots.
+
+What a release changes is a table: the same cells side by side, and which categories differ.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,22 @@ from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.folder import output_error
 from modelinspect.pruning.job import Job
 from modelinspect.pruning.process import check_extra
-from modelinspect.pruning.release_tables import release_markdown
 from modelinspect.pruning.releases import RunCommand, environment_of
 from modelinspect.pruning.stage import Watch, prune
 from modelinspect.pruning.study_plan import Run
 from modelinspect.pruning.study_plots import plots
 from modelinspect.pruning.study_run import Progress, Prune, RunError, do_study, results_of
-from modelinspect.pruning.study_tables import COLUMNS, Row, markdown, tidy, write_csv, write_parquet
+from modelinspect.pruning.study_tables import (
+    CATEGORIES,
+    COLUMNS,
+    Row,
+    markdown,
+    markdown_table,
+    tidy,
+    values,
+    write_csv,
+    write_parquet,
+)
 from modelinspect.reports.manifest import PruneReport
 
 Tell = Callable[[Progress], None]
@@ -112,7 +124,7 @@ def release_study(
         rows += [{"release": release, **row} for row in tidy(results)]
     try:
         target.mkdir(parents=True, exist_ok=True)
-        tables = release_markdown(rows, versions, missing)
+        tables = _release_markdown(rows, versions, missing)
         (target / "releases.md").write_text(tables, encoding="utf-8")
         notes = _write(rows, target, RELEASE_COLUMNS)
     except OSError as problem:
@@ -140,3 +152,77 @@ def _under(worker: Sequence[str]) -> Prune:
 
 def _prune(worker: Sequence[str], job: Job, target: Path, inspect: Inspect, watch: Watch) -> PruneReport:
     return prune(job, target, inspect=inspect, watch=watch, worker=worker)
+
+
+_CELL = ("architecture", "schedule", "target", "pattern", "stage", "method")
+_PACKAGES = ("tensorflow", "tf_keras", "tensorflow_model_optimization", "h5py", "hdf5", "numpy", "python")
+"""What each release ran with, as its results say."""
+
+
+def _release_markdown(
+    rows: Sequence[Row], versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, str]
+) -> str:
+    """Return the tables.
+
+    ``versions`` and ``missing`` (the reasons) are by release, ``rows`` have a column ``release``.
+    """
+    releases = list(versions)
+    parts = ["# The same cells under several TensorFlow releases\n", _versions(versions, missing)]
+    if len(releases) > 1:
+        cells = _cells(rows)
+        changed = {
+            cell: found
+            for cell, found in cells.items()
+            if len({_outcome(found.get(release)) for release in releases}) > 1
+        }
+        same = len(cells) - len(changed)
+        parts.append(
+            f"{len(cells):,} cells; {same:,} have the same size under every release, {len(changed):,} do"
+            " not.\n"
+        )
+        if changed:
+            lines = [
+                [
+                    " ".join(str(part) for part in (cell[0], cell[4], cell[5])),
+                    *(_outcome(found.get(release)) for release in releases),
+                    _difference(found.get(releases[0]), found.get(releases[-1])),
+                ]
+                for cell, found in changed.items()
+            ]
+            heads = ["cell", *releases, f"what differs, {releases[0]} to {releases[-1]}"]
+            parts.append(markdown_table("What the release changes, bytes", heads, lines))
+    return "\n".join(parts)
+
+
+def _versions(versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, str]) -> str:
+    lines = [
+        [release, *(found.get(name, "") for name in _PACKAGES), ""] for release, found in versions.items()
+    ]
+    lines += [[release, *("" for _ in _PACKAGES), reason] for release, reason in missing.items()]
+    return markdown_table("Releases", ["release", *_PACKAGES, "why not"], lines)
+
+
+def _cells(rows: Sequence[Row]) -> dict[tuple[object, ...], dict[str, Row]]:
+    found: dict[tuple[object, ...], dict[str, Row]] = {}
+    for row in rows:
+        if not str(row["method"]).endswith(".gz"):
+            found.setdefault(tuple(row[name] for name in _CELL), {})[str(row["release"])] = row
+    return found
+
+
+def _outcome(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return f"{row['size']:,}" if isinstance(row["size"], int) else "not made"
+
+
+def _difference(before: Row | None, after: Row | None) -> str:
+    if before is None or after is None:
+        return ""
+    deltas = []
+    for name in CATEGORIES:
+        one, other = before[name], after[name]
+        if isinstance(one, int) and isinstance(other, int) and one != other:
+            deltas.append((abs(other - one), f"{name.replace('_', '-')} {other - one:+,}"))
+    reasons = values([row for row in (before, after) if row["reason"]], "reason")
+    return ", ".join(text for _, text in sorted(deltas, reverse=True)) or "; ".join(map(str, reasons))

@@ -7,6 +7,7 @@ from functools import cache, partial
 from itertools import islice
 from typing import TextIO, assert_never
 
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.style import Style
 
@@ -15,7 +16,6 @@ from modelinspect.renderers.hexdump import Spans, dump_lines
 from modelinspect.renderers.layout import cells, cut, fit, pad, worthwhile, wrap
 from modelinspect.renderers.look import NARROWEST, Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
-from modelinspect.renderers.waterfall import steps_lines
 from modelinspect.reports.base import Report
 from modelinspect.reports.blocks import (
     Bar,
@@ -72,7 +72,7 @@ def _lines(block: Block, look: Look) -> Iterator[Spans]:
         case Bars():
             yield from _bars(block, width, look)
         case Steps():
-            yield from steps_lines(block, width, look)
+            yield from _steps_lines(block, width, look)
         case Table():
             yield from _table(block, width, _ellipsis(look))
         case Notes():
@@ -275,3 +275,57 @@ def _styles() -> dict[str, Style]:
         "mark": "bold reverse",
     }
     return {str(name): Style.parse(color) for name, color in colors.items()}
+
+
+_LONGEST = 40
+_SHORTEST = 8
+
+
+def _steps_lines(steps: Steps, width: int, look: Look) -> list[Spans]:
+    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so colour carries no
+    meaning by itself.
+
+    From nothing on, the steps are parts of a whole, and have no signs but where one takes away.
+    """
+    sign = "+" if steps.start else ""
+    numbers = [f"{steps.start:,}", *(f"{step.delta:{sign},}" for step in steps.steps), f"{steps.end:,}"]
+    labels = ["before", *(plain(step.label) for step in steps.steps), "after" if steps.start else "total"]
+    number = max(map(len, numbers))
+    label = min(max(map(cell_len, labels)), max(width - number - 6, 8))
+    share = 9 if width >= 60 else 0
+    room = min(width - 4 - label - number - share - 2, _LONGEST)
+    reached = [steps.start]
+    for step in steps.steps:
+        reached.append(reached[-1] + step.delta)
+    lowest = min(0, *reached)  # what is taken away first can be more than there was
+    scale = max(max(reached) - lowest, 1)
+    lines: list[Spans] = [[(steps.title, "title")]]
+    ellipsis = "…" if look.unicode else "..."
+    base = max(steps.start, steps.end, 1)
+    for index, (name, text) in enumerate(zip(labels, numbers, strict=True)):
+        first, last = index == 0, index == len(labels) - 1
+        if first and not steps.start:
+            continue
+        line: Spans = [
+            (f"  {pad(cut(name, label, ellipsis), label, right=False)}  {pad(text, number, right=True)}", "")
+        ]
+        if share:
+            delta = 0 if first or last else steps.steps[index - 1].delta
+            line.append((pad(share_text(abs(delta) / base) if delta else "", share, right=True), "quiet"))
+        if room >= _SHORTEST:
+            begin, end = (
+                (0, reached[0] if first else reached[-1])
+                if first or last
+                else (reached[index - 1], reached[index])
+            )
+            mark = ("█" if look.unicode else "#") if first or last else ("+" if end >= begin else "-")
+            low, high = sorted((round((begin - lowest) * room / scale), round((end - lowest) * room / scale)))
+            drawn = mark * max(high - low, 1)
+            line.append(
+                (
+                    "  " + " " * min(low, room - 1) + drawn,
+                    "bar" if first or last else ("error" if mark == "+" else "remedy"),
+                )
+            )
+        lines.append(line)
+    return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelinspect.reports.coded import Coded
+from modelinspect.reports.categories import Coded
 
 
 class Cause(Coded):

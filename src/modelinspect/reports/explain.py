@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from modelinspect.reports.advice import Advisor
-from modelinspect.reports.answer import STANDARD_INPUT, finding_command, next_commands
+from modelinspect.reports.answer import STANDARD_INPUT, Advisor, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import (
     Block,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelinspect.reports.advice import Advisor
-from modelinspect.reports.answer import answer, finding_command, next_commands
+from modelinspect.reports.answer import Advisor, answer, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.categories import AROUND, CATEGORIES, HELPER_STATE, Category

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from modelinspect.core.artifact import Severity
-from modelinspect.reports.advice import Advisor
-from modelinspect.reports.answer import finding_command, next_commands
+from modelinspect.reports.answer import Advisor, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
@@ -187,3 +186,22 @@ class LintAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.l
         inner = LintReport.columns()
         rows = [(report.artifact.location, *row) for report in self.reports for row in report.table().rows]
         return Table("", (Column("location", "location"), *inner), rows)
+
+
+class RulesReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.rules/1"):
+    """The rules that a selection leaves, in the order in which they run."""
+
+    rules: tuple[RuleEntry, ...]
+
+    def blocks(self, top: int | None = None) -> Iterator[Block]:
+        for group in dict.fromkeys(rule.group for rule in self.rules):
+            rules = [rule for rule in self.rules if rule.group == group]
+            shown = rules if top is None else rules[:top]
+            notes = tuple(Note(rule.severity, rule.id, rule.reason) for rule in shown)
+            yield Notes(f"Rules about {group} content", notes, len(rules) - len(shown))
+        yield Lines(("modelinspect explain RULE shows what a rule looks at, and what to do.",))
+
+    def table(self) -> Table:
+        keys = ("id", "group", "severity", "reason", "remedy")
+        rows = [(rule.id, rule.group, rule.severity, rule.reason, rule.remedy) for rule in self.rules]
+        return Table("", tuple(Column(key, key) for key in keys), rows)

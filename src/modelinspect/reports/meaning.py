@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from modelinspect.reports.advice import Advisor
+from modelinspect.reports.answer import Advisor
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Lines, Note, Notes, Table
 from modelinspect.reports.entries import FindingEntry

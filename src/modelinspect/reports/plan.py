@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from modelinspect.reports.advice import Advisor
-from modelinspect.reports.answer import next_commands
+from modelinspect.reports.answer import Advisor, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry

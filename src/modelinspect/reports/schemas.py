@@ -24,7 +24,7 @@ REPORTS: dict[str, str] = {
     "plan": "modelinspect.reports.plan:PlanReport",
     "prune": "modelinspect.reports.manifest:PruneReport",
     "pruning": "modelinspect.reports.pruned_kernels:KernelsReport",
-    "rules": "modelinspect.reports.rules:RulesReport",
+    "rules": "modelinspect.reports.lint:RulesReport",
     "scan": "modelinspect.reports.scan:ScanReport",
     "scan-dataset": "modelinspect.reports.dataset:DatasetReport",
     "shrink": "modelinspect.reports.shrink:ShrinkReport",

@@ -13,7 +13,7 @@ import numpy as np
 
 from modelinspect.core.limits import KIB, MIB
 from modelinspect.core.records import dataclass, field
-from modelinspect.encodings.hdf5.fletcher import with_fletcher32
+from modelinspect.encodings.hdf5.filters import with_fletcher32
 
 CHUNK_MOST = 4 * MIB
 """Bytes of a chunk before compression: far beyond deflate's window of 32 KiB, and small beside the memory of

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from modelinspect import api
-from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.explain.labels import labels
+from modelinspect.analyses.explain.compare import explain, labels
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
-from modelinspect.networks.optimizers import optimizer_of
+from modelinspect.networks.optimizer_state import optimizer_of
 from modelinspect.reports.causes import Cause
 from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build

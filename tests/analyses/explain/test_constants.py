@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.explain.constants import constants_text
+from modelinspect.analyses.explain.texts import constants_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
 from modelinspect.measure.run import measure

@@ -11,7 +11,7 @@ from modelinspect.analyses.explain.compare import explain
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
-from modelinspect.formats.keras.averages import keeps_averages, moving_averages
+from modelinspect.formats.keras.archive import keeps_averages, moving_averages
 from modelinspect.networks.copies import duplicates
 from modelinspect.networks.optimizer_state import optimizer_text
 from modelinspect.networks.subject import Subject

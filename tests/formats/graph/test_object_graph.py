@@ -8,7 +8,7 @@ import pytest
 from tests.support.fixtures import fixture_path
 from tests.support.work import bounded
 
-from modelinspect.analyses.explain.labels import labels
+from modelinspect.analyses.explain.compare import labels
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import message_class

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import modelinspect as mi
+from modelinspect.rules.unsafe.class_names import names
 from modelinspect.rules.unsafe.loading import Danger, evidence
-from modelinspect.rules.unsafe.tables import names
 from tests.support.corpus import PROJECT
 from tests.support.flat import build, model
 

@@ -27,8 +27,8 @@ from modelinspect.networks.subject import Subject
 from modelinspect.reports.lint import LintFinding
 from modelinspect.rules.base import Group
 from modelinspect.rules.registry import choose, unsafe_rules
+from modelinspect.rules.unsafe.odd_bytes import looks_like
 from modelinspect.rules.unsafe.operator_table import OPERATORS
-from modelinspect.rules.unsafe.signatures import looks_like
 from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.hostile import load, mutations, with_bytes
 

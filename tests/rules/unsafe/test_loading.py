@@ -16,9 +16,9 @@ import pytest
 import modelinspect
 from modelinspect.core.limits import Limits
 from modelinspect.reports.lint import LintFinding
+from modelinspect.rules.unsafe.class_names import names
 from modelinspect.rules.unsafe.loading import Danger, evidence
 from modelinspect.rules.unsafe.symbols import is_tensor_function, symbol_risk
-from modelinspect.rules.unsafe.tables import names
 
 CODE = base64.b64encode(marshal.dumps((lambda x: x).__code__)).decode()
 

@@ -16,7 +16,7 @@ from modelinspect.analyses.plan.base import (
     Outcome,
     Planning,
 )
-from modelinspect.analyses.plan.kernels import tensor_plans
+from modelinspect.analyses.plan.entropy import tensor_plans
 from modelinspect.errors import FormatError, UsageError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.reports.entries import artifact_entry, diagnostic_entry

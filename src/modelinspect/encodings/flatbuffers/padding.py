@@ -1,4 +1,5 @@
-"""Distinguish the padding of a flatbuffer from bytes that belong to nothing.
+"""Distinguish the padding of a flatbuffer from bytes that belong to nothing, and tables and vtables that a
+builder dropped: nothing leads to them any more.
 
 A builder writes back to front and adds zeros until the next structure is aligned, also for one that it then
 leaves out (an empty buffer). Most alignments are those of the schema; a writer may force a larger one for a
@@ -13,7 +14,6 @@ import numpy as np
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.encodings.flatbuffers.columns import Columns
-from modelinspect.encodings.flatbuffers.remains import remains
 from modelinspect.encodings.flatbuffers.sheet import Sheet
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
@@ -36,7 +36,7 @@ def claim_padding(
     begins, ends = columns.spans()
     reach = np.maximum.accumulate(ends)
     last = int(reach[-1])
-    left = remains(sheet, last, sheet.size if end is None else end, vtables) if vtables is not None else 0
+    left = _remains(sheet, last, sheet.size if end is None else end, vtables) if vtables is not None else 0
     if left:
         walk.claims.claim(last, left, RegionKind.FREE, walk.claims.path("unreferenced"))
         reach[-1] = last = last + left
@@ -68,7 +68,7 @@ def _tail(sheet: Sheet, last: int, alignment: int) -> int:
 def _claim_remains(walk: Walk, sheet: Sheet, starts: list[int], sizes: list[int], vtables: set[int]) -> None:
     run_count = 0
     for start, size in zip(starts, sizes, strict=True):
-        left = remains(sheet, start, start + size, vtables)
+        left = _remains(sheet, start, start + size, vtables)
         if size - left >= 4 or any(sheet.bytes_at(start + left, size - left)):
             run_count += 1
             if run_count <= MOST_REPORTED:
@@ -86,3 +86,76 @@ def _claim_remains(walk: Walk, sheet: Sheet, starts: list[int], sizes: list[int]
             f"{run_count - MOST_REPORTED:,} more runs of bytes belong to no structure that the root leads to"
         )
         walk.report(FormatError(problem, walk.source.name, starts[0]))
+
+
+_PADDING = 16
+"""Zeros after a vtable are fewer: the largest alignment of a vector."""
+
+
+def _remains(sheet: Sheet, start: int, end: int, vtables: set[int]) -> int:
+    """Return how many bytes from ``start`` on are tables of known vtables, vtables with their table, or
+    vtables that fill the rest.
+
+    ``vtables`` are the places of those that the walk used; found ones are added. Zeros count only between two
+    of them.
+    """
+    position = good = start
+    while position + 4 <= end:
+        size = (
+            _table(sheet, position, end, vtables)
+            or _vtable(sheet, position, end, vtables)
+            or _orphan(sheet, position, end)
+        )
+        if size:
+            position += size
+            good = position
+        elif position - good < 3 and sheet.bytes_at(position, 1) == b"\0":
+            position += 1
+        else:
+            break
+    return good - start
+
+
+def _table(sheet: Sheet, position: int, end: int, vtables: set[int]) -> int:
+    vtable = position - int.from_bytes(sheet.bytes_at(position, 4), "little", signed=True)
+    if vtable not in vtables and not (position < vtable <= end - 8 and _vtable(sheet, vtable, end, vtables)):
+        return 0
+    try:
+        size = int.from_bytes(sheet.bytes_at(vtable + 2, 2), "little")
+    except FormatError:
+        return 0
+    return size if size >= 4 and position + size <= end else 0
+
+
+def _orphan(sheet: Sheet, position: int, end: int) -> int:
+    """Return the bytes of a vtable that nothing uses any more, and of its padding: it ends where the gap
+    does, but for padding.
+
+    A builder that finds an equal vtable drops the one that it has just written; some leave its bytes.
+    """
+    length, size = (int.from_bytes(sheet.bytes_at(position + place, 2), "little") for place in (0, 2))
+    left = end - position - length
+    if (
+        length < 4
+        or length % 2
+        or not 0 <= left < _PADDING
+        or size < 4
+        or any(sheet.bytes_at(position + length, left))
+    ):
+        return 0
+    fields = sheet.bytes_at(position + 4, length - 4)
+    places = [int.from_bytes(fields[index : index + 2], "little") for index in range(0, length - 4, 2)]
+    return end - position if all(place == 0 or 4 <= place < size for place in places) else 0
+
+
+def _vtable(sheet: Sheet, position: int, end: int, vtables: set[int]) -> int:
+    length, size = (int.from_bytes(sheet.bytes_at(position + place, 2), "little") for place in (0, 2))
+    if length < 4 or length % 2 or position + length + size > end or size < 4:
+        return 0
+    places = sheet.bytes_at(position + 4, length - 4)
+    if any(int.from_bytes(places[index : index + 2], "little") >= size for index in range(0, length - 4, 2)):
+        return 0
+    if int.from_bytes(sheet.bytes_at(position + length, 4), "little") != length:
+        return 0
+    vtables.add(position)
+    return length

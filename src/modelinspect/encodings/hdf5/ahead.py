@@ -14,8 +14,14 @@ from typing import NamedTuple
 
 from modelinspect.core.limits import KIB, MIB
 from modelinspect.encodings.hdf5.headers import FIRST_READ
-from modelinspect.encodings.hdf5.model import Superblock
-from modelinspect.encodings.hdf5.signatures import B_TREE, COLLECTION, LOCAL_HEAP, OBJECT_HEADER, SYMBOL_NODE
+from modelinspect.encodings.hdf5.model import (
+    B_TREE,
+    COLLECTION,
+    LOCAL_HEAP,
+    OBJECT_HEADER,
+    SYMBOL_NODE,
+    Superblock,
+)
 from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.sources.base import Source
 

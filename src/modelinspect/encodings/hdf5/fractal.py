@@ -10,8 +10,8 @@ from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.btree2 import BTree2
+from modelinspect.encodings.hdf5.extension import claim_free_space
 from modelinspect.encodings.hdf5.filters import decode
-from modelinspect.encodings.hdf5.freespace import claim_free_space
 from modelinspect.encodings.hdf5.messages import read_filters
 from modelinspect.encodings.hdf5.model import Filter
 from modelinspect.encodings.hdf5.state import CONTAINER, State, encoded_size

@@ -10,7 +10,7 @@ from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
-from modelinspect.encodings.hdf5.signatures import COLLECTION
+from modelinspect.encodings.hdf5.model import COLLECTION
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
 from modelinspect.errors import FormatError
 

@@ -9,7 +9,7 @@ from struct import Struct
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS
-from modelinspect.encodings.hdf5.signatures import OBJECT_HEADER
+from modelinspect.encodings.hdf5.model import OBJECT_HEADER
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
 
 FIRST_READ = 512

@@ -302,3 +302,11 @@ class Hdf5Policy(Protocol):
         """Add the dataset's tensor and return its id; called once for each dataset, before its raw data are
         claimed.
         """
+
+
+# What HDF5 structures begin with (HDF5 File Format Specification, sections III and IV).
+OBJECT_HEADER = b"OHDR"
+B_TREE = b"TREE"
+SYMBOL_NODE = b"SNOD"
+LOCAL_HEAP = b"HEAP"
+COLLECTION = b"GCOL"

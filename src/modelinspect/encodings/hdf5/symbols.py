@@ -8,8 +8,8 @@ from struct import Struct
 
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
+from modelinspect.encodings.hdf5.model import B_TREE, LOCAL_HEAP, SYMBOL_NODE
 from modelinspect.encodings.hdf5.numbers import text
-from modelinspect.encodings.hdf5.signatures import B_TREE, LOCAL_HEAP, SYMBOL_NODE
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, STALE_ENTRIES, STALE_KEYS, State
 
 _WIDTH = {2: "H", 4: "I", 8: "Q"}

@@ -8,10 +8,9 @@ from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.ahead import fetch_ahead
 from modelinspect.encodings.hdf5.attributes import MessageReader
-from modelinspect.encodings.hdf5.cacheimage import apply_cache_image
 from modelinspect.encodings.hdf5.datasets import DatasetReader
 from modelinspect.encodings.hdf5.element_types import Datatype
-from modelinspect.encodings.hdf5.freespace import claim_free_space
+from modelinspect.encodings.hdf5.extension import apply_cache_image, claim_free_space
 from modelinspect.encodings.hdf5.globalheap import GlobalHeaps
 from modelinspect.encodings.hdf5.headers import SHARED, Header, Message, read_header
 from modelinspect.encodings.hdf5.members import ObjectMembers

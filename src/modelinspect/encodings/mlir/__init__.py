@@ -4,8 +4,14 @@ Specification: mlir/docs/BytecodeFormat.md of the LLVM project. Operations are n
 string, attribute, type and resource can be found without them.
 """
 
-from modelinspect.encodings.mlir.bytecode import LAST_VERSION, Frame, Section, SectionId, read_frame
-from modelinspect.encodings.mlir.cursor import MlirCursor
+from modelinspect.encodings.mlir.bytecode import (
+    LAST_VERSION,
+    Frame,
+    MlirCursor,
+    Section,
+    SectionId,
+    read_frame,
+)
 from modelinspect.encodings.mlir.tables import (
     Dialect,
     Dialects,

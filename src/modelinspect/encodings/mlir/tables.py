@@ -6,8 +6,7 @@ from enum import IntEnum
 from itertools import accumulate
 
 from modelinspect.core.records import dataclass
-from modelinspect.encodings.mlir.bytecode import SectionId
-from modelinspect.encodings.mlir.cursor import MlirCursor
+from modelinspect.encodings.mlir.bytecode import MlirCursor, SectionId
 
 _DIALECT_VERSIONS, _COUNTED_OPERATIONS, _NATIVE_PROPERTIES = 1, 4, 5
 """Versions of the byte code that changed the dialect section (Encoding.h, BytecodeVersion)."""

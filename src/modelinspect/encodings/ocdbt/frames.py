@@ -1,4 +1,4 @@
-"""Read what encloses manifests and nodes: magic, length, version, compression, checksum."""
+"""Read what encloses manifests and nodes: magic, length, version, compression, checksum; and integers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from modelinspect.core.limits import Limits
 from modelinspect.core.records import dataclass
-from modelinspect.encodings.ocdbt.cursor import OcdbtCursor
+from modelinspect.encodings.cursor import Cursor
 from modelinspect.errors import Code, FormatError
 from modelinspect.sources.base import Source
 from modelinspect.sources.zstd import decompress
@@ -86,3 +86,50 @@ def read_frame(source: Source, offset: int, size: int, kind: FrameKind, limits: 
             raise failure from error
         raise error.reworded(error.problem, source.name, offset + header_size) from error
     return Frame(size, header_size, True, body, failure)
+
+
+_VARINT = 10
+_CONTINUES = 0x80
+
+
+class OcdbtCursor(Cursor):
+    """Reads LEB128 integers besides what `Cursor` reads."""
+
+    __slots__ = ()
+
+    def varint(self) -> int:
+        """Read an unsigned integer of up to 10 bytes, seven bits in each."""
+        value = 0
+        for place in range(_VARINT):
+            byte = self.u8()
+            value |= (byte & 0x7F) << 7 * place
+            if byte < _CONTINUES:
+                return value
+        raise self.error(f"{self.what} has a number that does not end")
+
+    def count(self, least: int) -> int:
+        """Read a number of things that take at least ``least`` bytes each.
+
+        Raises `FormatError` where they cannot fit.
+        """
+        value = self.varint()
+        if value * least > self.left:
+            raise self.error(f"{self.what} lists {value:,} entries in {self.left:,} bytes")
+        return value
+
+    def varints(self, count: int) -> list[int]:
+        """Read a column of integers."""
+        column = self.data[self.index : self.index + count]
+        if len(column) == count and (not count or max(column) < _CONTINUES):
+            self.index += count
+            return list(column)
+        return [self.varint() for _ in range(count)]
+
+    def bytes_column(self, count: int) -> list[int]:
+        """Read a column of bytes."""
+        return list(self.take(count))
+
+    def u64s(self, count: int) -> list[int]:
+        """Read a column of 64-bit numbers."""
+        data = self.take(8 * count)
+        return [int.from_bytes(data[place : place + 8], "little") for place in range(0, len(data), 8)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelinspect.core.records import dataclass
-from modelinspect.encodings.ocdbt.cursor import OcdbtCursor
+from modelinspect.encodings.ocdbt.frames import OcdbtCursor
 from modelinspect.errors import Code, FormatError
 
 NUMBERED = 1

@@ -1,4 +1,8 @@
-"""Recognize checkpoints and find the files that belong to them."""
+"""Recognize checkpoints and find the files that belong to them.
+
+A directory's checkpoints are named in a text file: tensorflow/python/training/checkpoint_state.proto, in
+protobuf's text format.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,11 @@ from typing import cast
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact, Facts, add_facts, set_fact
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.sstable import MAGIC
 from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.checkpoint.bundle import SHARD
 from modelinspect.formats.checkpoint.reading import read_bundle
-from modelinspect.formats.checkpoint.state import is_state, read_state
 from modelinspect.formats.checkpoint.v1 import is_v1, read_v1
 
 INDEX = ".index"
@@ -41,13 +45,13 @@ class CheckpointFormat:
             names = parsing.names()
             if _indexes(parsing, names, _shards(names)):
                 return True
-            states = [one for one in names if one.rpartition("/")[2] == STATE and is_state(parsing, one)]
+            states = [one for one in names if one.rpartition("/")[2] == STATE and _is_state(parsing, one)]
             return bool(states) and any(_is_v1(parsing, one) for one in names)
         if SHARD.fullmatch(name):
             return True
         if name.endswith(INDEX):
             return bool(_indexes(parsing, [name], _shards(parsing.neighbours())))
-        return (name == STATE and is_state(parsing, name)) or _is_v1(parsing, name)
+        return (name == STATE and _is_state(parsing, name)) or _is_v1(parsing, name)
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Map the files of the checkpoint that the location points to, or all of a directory."""
@@ -56,7 +60,7 @@ class CheckpointFormat:
             _parse_directory(parsing)
         elif SHARD.fullmatch(name) or name.endswith(INDEX):
             _parse_prefix(parsing, name, sorted({name, *parsing.neighbours()}))
-        elif name == STATE and is_state(parsing, name):
+        elif name == STATE and _is_state(parsing, name):
             _parse_state(parsing, name)
         else:
             read_v1(parsing, _v1_group(name, parsing.neighbours()))
@@ -162,8 +166,8 @@ def _merge(parsing: Parsing, facts: Facts) -> None:
 
 def _map_other(parsing: Parsing, name: str) -> None:
     """Label a file of a checkpoint directory that is not a part of a bundle."""
-    if name.rpartition("/")[2] == STATE and is_state(parsing, name):
-        parsing.facts.setdefault("latest_checkpoint", read_state(parsing, name).latest)
+    if name.rpartition("/")[2] == STATE and _is_state(parsing, name):
+        parsing.facts.setdefault("latest_checkpoint", _read_state(parsing, name).latest)
         return
     site = parsing.open(name)
     if name.endswith(META):
@@ -180,10 +184,42 @@ def _parse_state(parsing: Parsing, name: str) -> None:
     """Map the text file ``checkpoint`` and the checkpoint that it names as the latest, where that is beside
     it.
     """
-    state = read_state(parsing, name)
+    state = _read_state(parsing, name)
     names = parsing.neighbours()
     parsing.facts["latest_checkpoint"] = state.latest
     # The path may be absolute or lead elsewhere: only its last part is looked for, among the listed files.
     index = f"{state.latest.rpartition('/')[2]}{INDEX}"
     if index in names:
         _parse_prefix(parsing, index, names)
+
+
+_LATEST = re.compile(rb'^model_checkpoint_path:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
+_ALL = re.compile(rb'^all_model_checkpoint_paths:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
+_HEAD = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The path of the latest checkpoint, and those of all that are kept."""
+
+    latest: str
+    kept: tuple[str, ...]
+
+
+def _is_state(parsing: Parsing, name: str) -> bool:
+    """Return whether a file begins as the text format of a CheckpointState does."""
+    return _LATEST.search(parsing.peek(name, _HEAD)) is not None
+
+
+def _read_state(parsing: Parsing, name: str) -> _State:
+    """Claim the file and return what it says. Raises `LimitError`."""
+    site = parsing.open(name)
+    site.limits.allow("the state of the checkpoints", site.source.size, site.limits.structure_size, name)
+    data = site.source.read_at(0, site.source.size)
+    site.claims.claim(0, len(data), RegionKind.METADATA, site.claims.path("CheckpointState"))
+    latest = _LATEST.search(data)
+    return _State(_text(latest[1]) if latest else "", tuple(_text(path) for path in _ALL.findall(data)))
+
+
+def _text(escaped: bytes) -> str:
+    return re.sub(rb"\\(.)", rb"\1", escaped).decode("utf-8", "backslashreplace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.facts import Fact
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.protobuf import parse_message
@@ -17,11 +18,11 @@ from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
 from modelinspect.formats.graph.known_attributes import KnownAttributes
-from modelinspect.formats.graph.modules import Modules
 from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, said, sound
 from modelinspect.formats.graph.node_columns import ATTR, DEBUG_INFO, INPUT, NAME, OP
 from modelinspect.formats.graph.node_runs import NodeRuns
 from modelinspect.formats.graph.uses import GraphUses
+from modelinspect.formats.mlir.module import parse_module
 
 SMALL = 1 << 20
 """Messages up to this size are read whole; of larger ones the large values are passed over."""
@@ -52,7 +53,7 @@ class NodeWalk:
         self.ops: dict[bytes, int] = {}
         self.constant_bytes = 0
         self.constant_count = 0
-        self.modules = Modules(site)
+        self.modules = _Modules(site)
         self.uses = GraphUses()
         self.runs = NodeRuns(site, wire, self.ops, self.uses, self._add, self._known)
 
@@ -295,3 +296,34 @@ class NodeWalk:
             return find_constant(begin, end, self.wire.fields(begin, end), self.wire.bytes)
         except Malformed as trouble:
             raise trouble.at(begin, self.wire.source.name) from trouble
+
+
+class _Modules:
+    """The programs of one member, and the facts of each."""
+
+    __slots__ = ("_site", "facts")
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.facts: list[dict[str, Fact]] = []
+
+    def parse(self, offset: int, size: int, path: PathId, node: str, scope: str) -> int:
+        """Claim the program at ``offset`` and return the bytes of its constants.
+
+        ``scope`` is the function's name and a slash, empty for a node of the graph itself.
+        """
+        inner = self._site.window(offset, size, path)
+        try:
+            facts = parse_module(inner, f"{scope}{node}/")
+        except FormatError as error:
+            inner.survive(error)
+            return 0
+        place: dict[str, Fact] = {
+            "node": node,
+            "function": scope.removesuffix("/"),
+            "offset": offset,
+            "size": size,
+        }
+        self.facts.append(place | facts)
+        constant_bytes = facts["constant_bytes"]
+        return constant_bytes if isinstance(constant_bytes, int) else 0

@@ -1,11 +1,14 @@
 """Read Keras v3 models: ``.keras`` archives, and the folders that ``zipped=False`` writes.
 
-Layout: keras/src/saving/saving_lib.py.
+Layout: keras/src/saving/saving_lib.py. Moving averages of the weights: Keras makes them before the
+optimizer's own slots, one for each variable (``build`` in keras/src/optimizers/base_optimizer.py, and in
+tf_keras/src/optimizers/optimizer.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from modelinspect.core import signatures
 from modelinspect.core.artifact import DocumentKind, FormatName, Severity
@@ -22,6 +25,7 @@ from modelinspect.core.names import (
 )
 from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
+from modelinspect.core.tensors import Role, Tensor
 from modelinspect.encodings import zip
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.encodings.tar import is_tar
@@ -37,7 +41,6 @@ from modelinspect.formats.archives.nested import (
 )
 from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
-from modelinspect.formats.keras.averages import keeps_averages, moving_averages
 from modelinspect.formats.keras.config import (
     COMPILE_CONFIG,
     LayerConfig,
@@ -53,7 +56,7 @@ from modelinspect.formats.keras.hdf5_facts import optimizer_name
 from modelinspect.formats.keras.npz import read_npz
 from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.sharded_weights import read_shards
-from modelinspect.formats.keras.store import store_paths
+from modelinspect.formats.keras.store import split_path, store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import DecompressedSource
@@ -321,3 +324,42 @@ def _training_span(text: bytes) -> Span:
     """Return where the settings of training are in a configuration, with their key."""
     found = (entry.span for entry in top_level_entries(text) if entry.key == COMPILE_CONFIG)
     return next(found, Span(len(text), 0))
+
+
+_OWNER = "optimizer"
+_MOST_SLOTS = 3
+
+
+def keeps_averages(compile_config: Mapping[str, object] | None) -> bool:
+    """Return whether the optimizer of a configuration keeps moving averages."""
+    optimizer = compile_config.get("optimizer") if compile_config is not None else None
+    settings = optimizer.get("config") if isinstance(optimizer, Mapping) else None
+    return isinstance(settings, Mapping) and settings.get("use_ema") is True
+
+
+def moving_averages(tensors: Iterable[Tensor]) -> tuple[str, ...]:
+    """Return the names of the averages; none where the variables do not come out as averages and slots of the
+    same shapes.
+    """
+    numbered = [
+        (place[1], tensor)
+        for tensor in tensors
+        if tensor.role is Role.OPTIMIZER and (place := split_path(tensor.path))
+    ]
+    slots = [tensor for index, tensor in sorted(numbered, key=lambda pair: pair[0]) if _is_slot(tensor)]
+    for each in reversed(range(_MOST_SLOTS + 1)):
+        count, rest = divmod(len(slots), each + 1)
+        averaged = Counter(tensor.shape for tensor in slots[:count])
+        if (
+            count
+            and not rest
+            and Counter(tensor.shape for tensor in slots[count:])
+            == {s: each * n for s, n in averaged.items() if each}
+        ):
+            return tuple(tensor.path for tensor in slots[:count])
+    return ()
+
+
+def _is_slot(tensor: Tensor) -> bool:
+    place = split_path(tensor.path)
+    return place is not None and place[0] == _OWNER and tensor.element_count > 1

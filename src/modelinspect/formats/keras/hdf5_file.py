@@ -13,8 +13,7 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.errors import InvariantError
 from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.hdf5 import read_hdf5
-from modelinspect.formats.hdf5.generic_naming import GenericNaming
-from modelinspect.formats.hdf5.naming import Description
+from modelinspect.formats.hdf5.naming import Description, GenericNaming
 from modelinspect.formats.keras.config import LayerConfig, compile_config, model_config, read_json
 from modelinspect.formats.keras.hdf5_facts import (
     attribute_facts,

@@ -1,19 +1,23 @@
-"""Turn the keys of a database, or the files of a folder, into arrays: metadata, chunks, tensors."""
+"""Turn the keys of a database, or the files of a folder, into arrays: metadata, chunks, tensors.
+
+What an array is for follows from its place in the tree that was saved. Keras writes
+``trainable_variables.MODEL.LAYER.VARIABLE`` and its siblings (keras/src/models/model.py, get_state_tree);
+Flax and Optax write ``params``, ``batch_stats`` and ``opt_state``.
+"""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.records import dataclass, field
-from modelinspect.core.tensors import Extent, Payload, Storage, Stream, Tensor, ZarrPayload, dense_size
+from modelinspect.core.tensors import Extent, Payload, Role, Storage, Stream, Tensor, ZarrPayload, dense_size
 from modelinspect.encodings.zarr import LARGEST_DOCUMENT, V2, V3, Array, Shards, read_array
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Parsing, Site
-from modelinspect.formats.orbax.roles import Use, uses
 from modelinspect.formats.orbax.store import Value
 
 _CHECKSUM = 4
@@ -68,7 +72,7 @@ class Arrays:
             else:
                 found[owner].chunks.append((value.key[len(owner) + 1 :], value))
         keys = sorted(found)
-        named = uses([self.parts.get(key) or tuple(key.split(".")) for key in keys])
+        named = _uses([self.parts.get(key) or tuple(key.split(".")) for key in keys])
         for key, use in zip(keys, named, strict=True):
             self._tensor(found[key], use)
         self.count = len(keys)
@@ -104,7 +108,7 @@ class Arrays:
         )
         _claim(value, 0, value.size, kind, (value.key,))
 
-    def _tensor(self, found: Found, use: Use) -> None:
+    def _tensor(self, found: Found, use: _Use) -> None:
         array_ = found.array
         number = TensorId(self.parsing.tensor_count)
         pieces: list[Piece] = []
@@ -285,3 +289,54 @@ def _payload(array_: Array, pieces: list[Piece]) -> Payload:
 def whole_site(site: Site, key: str) -> Value:
     """Return a file of a plain folder as a value."""
     return Value(key, site, 0, site.source.size)
+
+
+_TRAINABLE, _FIXED, _OPTIMIZER, _METRICS = (
+    "trainable_variables",
+    "non_trainable_variables",
+    "optimizer_variables",
+    "metrics_variables",
+)
+_KERAS = (_TRAINABLE, _FIXED)
+_ROLES = {
+    _TRAINABLE: Role.WEIGHT,
+    _FIXED: Role.OTHER,
+    _OPTIMIZER: Role.OPTIMIZER,
+    _METRICS: Role.OTHER,
+    "params": Role.WEIGHT,
+    "batch_stats": Role.STATISTIC,
+    "opt_state": Role.OPTIMIZER,
+    "step": Role.OTHER,
+    "rng": Role.OTHER,
+}
+_STATISTICS = frozenset(("moving_mean", "moving_variance", "mean", "variance", "count"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What an array is called, what it is for, and its layer."""
+
+    name: str
+    role: Role
+    layer: str | None
+
+
+def _uses(keys: Sequence[tuple[str, ...]]) -> list[_Use]:
+    """Return the use of each array by the parts of its key; a model's own name is left out where all share
+    one.
+    """
+    models = {parts[1] for parts in keys if parts and parts[0] in _KERAS and len(parts) > 2}
+    return [_use(parts, len(models) == 1) for parts in keys]
+
+
+def _use(parts: tuple[str, ...], has_one_model: bool) -> _Use:
+    first = next((part for part in parts[:2] if part in _ROLES), "")
+    role = _ROLES.get(first, Role.WEIGHT)
+    if first == _FIXED and parts[-1] in _STATISTICS:
+        role = Role.STATISTIC
+    if first in _KERAS and len(parts) > 2:
+        path = parts[2:] if has_one_model else parts[1:]
+        return _Use("/".join(path), role, "/".join(path[:-1]) or parts[1])
+    named = parts[1:] if first in (_OPTIMIZER, "params") and len(parts) > 1 and parts[0] == first else parts
+    layer = "/".join(named[:-1]) or None
+    return _Use("/".join(named), role, layer if role in (Role.WEIGHT, Role.STATISTIC) else None)

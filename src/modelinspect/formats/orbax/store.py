@@ -1,12 +1,15 @@
-"""Walk an OCDBT database: its manifest, the trees of its generations, the values that they lead to."""
+"""Walk an OCDBT database: its manifest, the nodes of the trees of its generations, the values that they lead
+to.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from posixpath import basename
 
-from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.records import dataclass, field
+from modelinspect.core.tensors import DecompressStep, Extent, Stream
 from modelinspect.encodings.ocdbt import (
     Entry,
     Frame,
@@ -21,10 +24,10 @@ from modelinspect.encodings.ocdbt import (
     read_node,
     read_version_node,
 )
-from modelinspect.encodings.ocdbt.cursor import OcdbtCursor
+from modelinspect.encodings.ocdbt.frames import CHECKSUM_SIZE, OcdbtCursor
 from modelinspect.errors import Code, FormatError, TruncatedError
 from modelinspect.formats.base import Parsing, Site
-from modelinspect.formats.orbax.nodes import NodeMap
+from modelinspect.sources.zstd import ZSTD
 
 MANIFEST = "manifest.ocdbt"
 _NUMBERED = len("manifest.") + 16
@@ -44,7 +47,7 @@ class Value:
     site: Site
     offset: int
     size: int
-    node: NodeMap | None = None
+    node: _NodeMap | None = None
     file: str = ""
 
     def read(self) -> bytes:
@@ -84,7 +87,7 @@ class Store:
         self.names = names
         self.site = parsing.open(folder + MANIFEST)
         self.manifest: Manifest | None = None
-        self.nodes: list[NodeMap] = []
+        self.nodes: list[_NodeMap] = []
         self.live = Reached()
         self.older = Reached()
         self.is_whole = True
@@ -194,7 +197,7 @@ class Store:
             except FormatError as error:
                 self._fail(site, error)
                 continue
-            held = NodeMap(site, place.offset, frame, node, prefix)
+            held = _NodeMap(site, place.offset, frame, node, prefix)
             if claim:
                 self.nodes.append(held)
             for entry in reversed(node.entries) if node.height else node.entries:
@@ -203,7 +206,7 @@ class Store:
                 elif not node.height:
                     yield from self._value(entry, prefix, held)
 
-    def _value(self, entry: Entry, prefix: bytes, node: NodeMap) -> Iterator[Value]:
+    def _value(self, entry: Entry, prefix: bytes, node: _NodeMap) -> Iterator[Value]:
         key = (prefix + entry.key).decode(errors="replace")
         if entry.place is None:
             yield Value(key, node.site, entry.inline_offset, entry.size, node)
@@ -281,3 +284,88 @@ def claim_frame(site: Site, offset: int, frame: Frame, kind: RegionKind, what: s
     claims.claim(offset + frame.header_size, frame.stored_size, kind, claims.paths.child(path, "body"))
     end = offset + frame.size - 4
     claims.claim(end, 4, RegionKind.CONTAINER, claims.paths.child(path, "checksum"))
+
+
+class _NodeMap:
+    """One node. Labels are put on its decoded body; its stored bytes are shared out over them by length.
+
+    A Zstandard frame does not say which of its bytes make which of the output's: the shares of one node sum
+    to its size exactly, and each is an estimate.
+    """
+
+    __slots__ = ("_labels", "body", "frame", "node", "offset", "prefix", "site")
+
+    def __init__(self, site: Site, offset: int, frame: Frame, node: Node, prefix: bytes) -> None:
+        self.site = site
+        self.offset = offset
+        self.frame = frame
+        self.node = node
+        self.prefix = prefix
+        self.body = frame.body
+        self._labels: list[tuple[int, int, RegionKind, tuple[str, ...], TensorId]] = []
+
+    @property
+    def stream(self) -> Stream:
+        """The decoded body, as a stream that can be opened again."""
+        if not self.frame.is_compressed:
+            return self.site.stream
+        step = DecompressStep(
+            self.offset + self.frame.header_size, self.frame.stored_size, ZSTD, len(self.body)
+        )
+        return self.site.stream.then(step)
+
+    def stream_offset(self, offset: int) -> int:
+        """Return where an offset of the body is in `stream`."""
+        return offset if self.frame.is_compressed else self.offset + self.frame.header_size + offset
+
+    def label(
+        self, offset: int, size: int, kind: RegionKind, path: tuple[str, ...], tensor: TensorId = NO_TENSOR
+    ) -> None:
+        """Say what bytes of the body are."""
+        if size > 0:
+            self._labels.append((offset, size, kind, path, tensor))
+
+    def extent(self, offset: int, size: int, encoding: str) -> Extent | None:
+        """Return the stored bytes of a run of the body, None where its share is not a byte."""
+        begin, end = self._stored(offset), self._stored(offset + size)
+        if self.frame.is_compressed:
+            encoding = ZSTD if encoding == "raw" else f"{ZSTD}+{encoding}"
+        return self.site.extent(begin, end - begin, encoding) if end > begin else None
+
+    def _stored(self, offset: int) -> int:
+        """Return the byte of the data file to which the body's byte at ``offset`` belongs."""
+        begin = self.offset + self.frame.header_size
+        return begin + (
+            offset * self.frame.stored_size // len(self.body) if self.frame.is_compressed else offset
+        )
+
+    def claim(self) -> None:
+        """Claim the node. What nobody labelled is framing before the values, and metadata among them."""
+        claims, node = self.site.claims, self.node
+        root = claims.path("B+tree node")
+        if self.prefix:
+            root = claims.paths.child(root, self.prefix.decode(errors="replace"))
+        claims.claim(
+            self.offset, self.frame.header_size, RegionKind.CONTAINER, claims.paths.child(root, "header")
+        )
+        keys_end = node.keys_offset + node.keys_size
+        plain = [
+            (0, node.keys_offset, RegionKind.CONTAINER, ("lengths",), NO_TENSOR),
+            (node.keys_offset, node.keys_size, RegionKind.METADATA, ("keys",), NO_TENSOR),
+            (keys_end, node.values_offset - keys_end, RegionKind.CONTAINER, ("places",), NO_TENSOR),
+        ]
+        end = 0
+        for offset, size, kind, path, tensor in [*plain, *sorted(self._labels, key=lambda label: label[0])]:
+            self._piece(end, offset, RegionKind.METADATA, ("values",), NO_TENSOR)
+            self._piece(max(offset, end), offset + size, kind, path, tensor)
+            end = max(end, offset + size)
+        self._piece(end, len(self.body), RegionKind.METADATA, ("values",), NO_TENSOR)
+        checksum = self.offset + self.frame.size - CHECKSUM_SIZE
+        claims.claim(checksum, CHECKSUM_SIZE, RegionKind.CONTAINER, claims.paths.child(root, "checksum"))
+        self.body = b""
+
+    def _piece(self, begin: int, end: int, kind: RegionKind, path: tuple[str, ...], tensor: TensorId) -> None:
+        first, last = self._stored(begin), self._stored(end)
+        if last > first:
+            claims = self.site.claims
+            claims.claim(first, last - first, kind, claims.path("B+tree node", *path), tensor)

@@ -1,8 +1,10 @@
-"""Read the files of a preset, each as what it is."""
+"""Read the files of a preset, each as what it is, and gather what its documents say: versions, class, how it
+was quantized, and which weights stayed float.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from posixpath import basename, dirname, join
 
@@ -11,6 +13,7 @@ from modelinspect.core.artifact import DocumentKind, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, add_facts
 from modelinspect.core.names import CONFIG_JSON, METADATA_JSON, TASK_JSON
+from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.encodings.hdf5.model import Hdf5File
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Parsing, Site
@@ -20,7 +23,6 @@ from modelinspect.formats.keras.legacy_naming import LegacyNaming
 from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.sharded_weights import read_shards
 from modelinspect.formats.keras.store_naming import StoreNaming
-from modelinspect.formats.preset.facts import chat_templates, config_facts, policies_of, stayed_float
 from modelinspect.formats.preset.members import WEIGHTS, Part, part_of
 from modelinspect.formats.safetensors.file import count_parameters, read_safetensors
 from modelinspect.formats.safetensors.index import read_index
@@ -32,7 +34,7 @@ from modelinspect.formats.tokenizers import (
 )
 
 _Read = Callable[[str, Site], object]
-_SHOWN = 5
+_NAMED = 5
 _INDICES = (Part.KERAS_INDEX, Part.SAFETENSORS_INDEX, Part.LEGACY_INDEX)
 
 
@@ -52,14 +54,14 @@ class PresetReader:
             if part in (Part.CONFIG, Part.PREPROCESSING, Part.METADATA):
                 self._survive(name, self._read_document)
         facts = self.parsing.facts
-        add_facts(facts, config_facts(self.documents.get(CONFIG_JSON), self.documents.get(METADATA_JSON)))
+        add_facts(facts, _config_facts(self.documents.get(CONFIG_JSON), self.documents.get(METADATA_JSON)))
         self._read_weights()
         for name, part in self.parts.items():
             self._survive(name, self._read_rest(part))
         if self.tokenizers:
             facts["tokenizers"] = dict(self.tokenizers)
         facts["parameters"] = count_parameters(self.parsing)
-        left = stayed_float(
+        left = _stayed_float(
             self.parsing.tensor(TensorId(number)) for number in range(self.parsing.tensor_count)
         )
         if left is not None:
@@ -84,7 +86,7 @@ class PresetReader:
         site.claims.claim(
             0, site.source.size, RegionKind.GRAPH if graph else RegionKind.METADATA, site.claims.path(name)
         )
-        for label, template in chat_templates(value):
+        for label, template in _chat_templates(value):
             site.document(
                 DocumentKind.CHAT_TEMPLATE, label=label, data=template.encode("utf-8", "surrogatepass")
             )
@@ -113,7 +115,7 @@ class PresetReader:
         if found:
             self.parsing.facts["weight_files"] = tuple(found)
         describe_packed(
-            self.parsing, range(self.parsing.tensor_count), policies_of(self.documents.get(CONFIG_JSON))
+            self.parsing, range(self.parsing.tensor_count), _policies_of(self.documents.get(CONFIG_JSON))
         )
         self._tell_apart()
 
@@ -180,7 +182,7 @@ class PresetReader:
         """
         lost = sorted(key for key in keys if key not in held and key.partition("/")[2] not in held)
         if lost:
-            listed = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
+            listed = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
             problem = (
                 f"shard {shard!r} does not hold {len(lost):,} of the tensors that the index looks for in it:"
                 f" {listed}"
@@ -220,3 +222,120 @@ class PresetReader:
         site.diagnose("weights of another framework, which are not read", 0, Severity.NOTE, Code.UNSUPPORTED)
         others = self.parsing.facts.get("also_holds")
         self.parsing.facts["also_holds"] = (*(others if isinstance(others, tuple) else ()), name)
+
+
+_SHOWN = 20
+_TEXT = 200
+_METADATA = ("keras_version", "keras_hub_version", "keras_nlp_version", "date_saved")
+_HUGGING_FACE = ("model_type", "torch_dtype", "dtype", "transformers_version")
+
+
+def _config_facts(config: object, metadata: object) -> dict[str, Fact]:
+    """Return the facts of ``config.json`` and ``metadata.json``, of KerasHub or of Hugging Face."""
+    facts: dict[str, Fact] = {}
+    if isinstance(metadata, Mapping):
+        facts |= _texts(metadata, _METADATA)
+        count = metadata.get("parameter_count")
+        if isinstance(count, int):
+            facts["declared_parameters"] = count
+    if not isinstance(config, Mapping):
+        return facts
+    settings = config.get("config")
+    if isinstance(config.get("class_name"), str) and isinstance(settings, Mapping):
+        facts["model_class"] = str(config["class_name"])[:_TEXT]
+        facts |= {"model_name": name[:_TEXT]} if isinstance(name := settings.get("name"), str) else {}
+        modes = _policy_modes(settings.get("dtype"))
+        return facts | ({"quantized_layers": modes} if modes else {})
+    facts |= _texts(config, _HUGGING_FACE)
+    architectures = config.get("architectures")
+    if isinstance(architectures, list):
+        facts["model_class"] = ", ".join(str(one)[:_TEXT] for one in architectures[:_SHOWN])
+    quantization = config.get("quantization_config")
+    if isinstance(quantization, Mapping):
+        listed = {
+            key: value
+            for key, value in quantization.items()
+            if isinstance(value, str | int | float) and len(str(value)) < _TEXT
+        }
+        facts["quantization"] = dict(sorted(listed.items())[:_SHOWN])
+    return facts
+
+
+def _texts(values: Mapping[str, object], keys: Iterable[str]) -> dict[str, Fact]:
+    return {key: value[:_TEXT] for key in keys if isinstance(value := values.get(key), str)}
+
+
+def _policy_modes(policy: object) -> dict[str, Fact]:
+    """Return the layers that a DTypePolicyMap quantizes, each with its mode; one policy for all layers is
+    under the empty name.
+    """
+    settings = policy.get("config") if isinstance(policy, Mapping) else None
+    if not isinstance(settings, Mapping):
+        return {}
+    if isinstance(mode := settings.get("mode"), str):
+        return {"": mode[:_TEXT]}
+    found: dict[str, Fact] = {}
+    policies = settings.get("policy_map")
+    for layer, one in policies.items() if isinstance(policies, Mapping) else ():
+        inner = one.get("config") if isinstance(one, Mapping) else None
+        mode = inner.get("mode") if isinstance(inner, Mapping) else None
+        if isinstance(layer, str) and isinstance(mode, str):
+            found[layer] = mode[:_TEXT]
+    return found
+
+
+def _policies_of(config: object) -> dict[str, LayerConfig]:
+    """Return what the configuration of a preset says about its quantized layers: one for each policy, by the
+    layer's name.
+    """
+    settings = config.get("config") if isinstance(config, Mapping) else None
+    policy = settings.get("dtype") if isinstance(settings, Mapping) else None
+    listed = policy.get("config") if isinstance(policy, Mapping) else None
+    policies = listed.get("policy_map") if isinstance(listed, Mapping) else None
+    if not isinstance(policies, Mapping):
+        return {}
+    return {
+        str(name): LayerConfig(str(name).rpartition("/")[2], "", {"dtype": one})
+        for name, one in policies.items()
+    }
+
+
+def _stayed_float(tensors: Iterable[Tensor]) -> dict[str, Fact] | None:
+    """Return how many weights of 16 bits or more a quantized model still has; None where no weight is
+    narrower.
+
+    Only weights of two axes or more count: biases and norms are not quantized.
+    """
+    wide: list[Tensor] = []
+    narrow: list[Tensor] = []
+    for tensor in tensors:
+        if tensor.role is Role.WEIGHT and len(tensor.shape) > 1:
+            (wide if tensor.dtype.kind is ElementKind.FLOAT and tensor.dtype.bits >= 16 else narrow).append(
+                tensor
+            )
+    if not narrow:
+        return None
+    wide.sort(key=lambda tensor: (-tensor.stored_size, tensor.name))
+    return {
+        "tensors": len(wide),
+        "bytes": sum(tensor.stored_size for tensor in wide),
+        "quantized_bytes": sum(tensor.stored_size for tensor in narrow),
+        "largest": tuple(tensor.name for tensor in wide[:_SHOWN]),
+    }
+
+
+def _chat_templates(value: object) -> Iterator[tuple[str, str]]:
+    """Yield the templates of a document of Hugging Face, with their labels: one text, texts by name, or a
+    list of both.
+    """
+    found = value.get("chat_template") if isinstance(value, Mapping) else None
+    if isinstance(found, str):
+        yield "chat_template", found
+    elif isinstance(found, Mapping):
+        yield from (
+            (f"chat_template {name}"[:_TEXT], text) for name, text in found.items() if isinstance(text, str)
+        )
+    for entry in found if isinstance(found, list) else ():
+        text = entry.get("template") if isinstance(entry, Mapping) else None
+        if isinstance(text, str):
+            yield f"chat_template {entry.get('name')}"[:_TEXT], text

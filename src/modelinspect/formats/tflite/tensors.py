@@ -20,6 +20,7 @@ from modelinspect.core.tensors import (
     Tensor,
     dense_size,
 )
+from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import ETHOS_U, ethos_buffers, ethos_product
@@ -28,7 +29,6 @@ from modelinspect.formats.tflite.layers import Layers
 from modelinspect.formats.tflite.lookup import Decoders, Lookup, find_lookups, lookup_payload
 from modelinspect.formats.tflite.metadata import Lookups
 from modelinspect.formats.tflite.model import Model, SubGraph, TensorRow
-from modelinspect.formats.tflite.quantization import Scheme, read_quantization
 from modelinspect.formats.tflite.roles import named_role, read_by_arithmetic, weight_tensors
 from modelinspect.formats.tflite.schema import dtype_of
 from modelinspect.formats.tflite.sparsity import Sparsity, read_sparsity
@@ -133,9 +133,9 @@ class TensorBuilder:
                 sparsity.facts(self._name(graph, row), dtype, shape, 0, dense_size(dtype, shape))
             )
 
-    def _scheme(self, graph: SubGraph, row: TensorRow) -> Scheme | None:
+    def _scheme(self, graph: SubGraph, row: TensorRow) -> _Scheme | None:
         try:
-            scheme = read_quantization(row)
+            scheme = _read_quantization(row)
         except FormatError as error:
             self.site.survive(error)
             return None
@@ -173,7 +173,7 @@ class TensorBuilder:
         path = site.claims.path(f"external_buffers[{entry.id:#x}]")
         return Stored(site, entry.offset, entry.length, path, entry.packing)
 
-    def _add(self, users: Users, scheme: Scheme | None) -> None:
+    def _add(self, users: Users, scheme: _Scheme | None) -> None:
         graph, row = users.rows[0]
         self.shared += len(users.rows) > 1
         stored = self._stored(row)
@@ -328,3 +328,53 @@ class TensorBuilder:
             self._taken.add(known)
             self.names[graph.index, row.index] = known
         return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Scheme:
+    """A tensor's quantization.
+
+    ``affine`` is set where scales and zero points are in the tensor itself. ``form`` says which way
+    (``tensor``, ``channel``, or the table of the details); ``scales`` and ``zero_points`` are indices of the
+    tensors that hold them, -1 where there are none.
+    """
+
+    form: str
+    affine: Quantization | None = None
+    scales: int = -1
+    zero_points: int = -1
+    block_size: int = 0
+
+
+def _read_quantization(row: TensorRow) -> _Scheme | None:
+    """Return how a tensor is quantized, None where it is not. Raises `FormatError`."""
+    table = row.table.table("quantization")
+    if table is None:
+        return None
+    if table.value("details_type"):
+        return _details(table)
+    scales, zero_points = table.numbers("scale"), table.numbers("zero_point")
+    if not scales:
+        return None
+    points = tuple(zero_points) or (0,) * len(scales)
+    if len(scales) == 1:
+        return _Scheme("tensor", Quantization(tuple(scales), points[:1], None))
+    axis = table.value("quantized_dimension")
+    if len(points) == 1:
+        points = points * len(scales)
+    return _Scheme("channel", Quantization(tuple(scales), points, axis))
+
+
+def _details(table: Table) -> _Scheme:
+    details = table.table("details")
+    if details is None:
+        return _Scheme("unknown")
+    fields = details.type.by_name
+    form = {"BlockwiseQuantization": "block", "MultiAxisQuantization": "multi-axis"}.get(
+        details.type.name, "custom"
+    )
+    if "scales" not in fields:
+        return _Scheme(form)
+    return _Scheme(
+        form, None, details.value("scales"), details.value("zero_points"), details.value("block_size")
+    )

@@ -11,8 +11,7 @@ from typing import Any
 from modelinspect.core.records import dataclass
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.magnitude.kernels import Kernel, Unit
-from modelinspect.pruning.patterns import LAYOUTS
-from modelinspect.pruning.selection import Pattern
+from modelinspect.pruning.selection import LAYOUTS, Pattern
 
 Rule = str | type | Callable[[Any, Any], bool]
 """Which kernels: a pattern of names (``dense*``, ``attention/query/kernel``), a layer class, or a function of

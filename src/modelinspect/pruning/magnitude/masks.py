@@ -14,8 +14,7 @@ from keras import ops
 
 from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.magnitude.kernels import Kernel
-from modelinspect.pruning.patterns import LAYOUTS
-from modelinspect.pruning.selection import Pattern
+from modelinspect.pruning.selection import LAYOUTS, Pattern
 
 Array = Any
 """A numpy array."""

@@ -1,16 +1,17 @@
-"""Prune a Keras 3 model by magnitude at once, without training."""
+"""Prune a Keras 3 model by magnitude at once, without training, and count what pruning did to a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
-from modelinspect.pruning.magnitude.choice import Rule, choose, wish_of
+import keras
+
+from modelinspect.pruning.magnitude.choice import Choice, Rule, choose, wish_of
 from modelinspect.pruning.magnitude.kernels import find_units
-from modelinspect.pruning.magnitude.masks import apply_mask, mask_of
-from modelinspect.pruning.magnitude.outcome import kernels_report
-from modelinspect.pruning.patterns import pattern_of
-from modelinspect.reports.pruned_kernels import KernelsReport
+from modelinspect.pruning.magnitude.masks import apply_mask, count_zeros, mask_of
+from modelinspect.pruning.selection import Pattern, describe, pattern_of
+from modelinspect.reports.pruned_kernels import KernelsReport, PrunedKernel
 
 
 def prune(
@@ -39,3 +40,42 @@ def prune(
     for variable, mask in masks:
         apply_mask(variable, mask)
     return kernels_report(model, choices, pattern, "one-shot", 0, ())
+
+
+def kernels_report(
+    model: Any,
+    choices: Sequence[Choice],
+    pattern: Pattern,
+    schedule: str,
+    step: int,
+    warnings: tuple[str, ...],
+) -> KernelsReport:
+    """Return the report of a model's kernels, their zeros counted now."""
+    return KernelsReport(
+        model=model.name,
+        backend=keras.backend.backend(),
+        keras_version=keras.__version__,
+        schedule=cast("Literal['constant', 'polynomial', 'one-shot']", schedule),
+        pattern=describe(pattern),
+        step=step,
+        kernels=tuple(_entry(choice, pattern) for choice in choices),
+        warnings=warnings,
+    )
+
+
+def _entry(choice: Choice, pattern: Pattern) -> PrunedKernel:
+    kernel = choice.kernel
+    zeros = count_zeros(kernel.variable)
+    return PrunedKernel(
+        layer=kernel.layer,
+        type=kernel.type,
+        weight=kernel.weight,
+        shape=kernel.shape,
+        pruned=choice.chosen,
+        pattern=describe(pattern) if choice.chosen else "",
+        target=choice.target if choice.chosen else None,
+        zero_count=zeros,
+        sparsity=zeros / kernel.size if kernel.size else 0.0,
+        reason=choice.reason,
+        note=choice.note,
+    )

@@ -1,4 +1,4 @@
-"""Build the architectures of `modelinspect.pruning.architectures`."""
+"""Build the architectures that `modelinspect.pruning.job` names."""
 
 from __future__ import annotations
 

@@ -1,17 +1,21 @@
 """Turn blocks and pictures into the plain values that the page's script draws; every name is made harmless
 here.
+
+Long columns are compressed, in characters that no markup can be made of.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
 from modelinspect.renderers.escape import plain, plain_lines
 from modelinspect.renderers.hexdump import dump_lines
-from modelinspect.renderers.html.packing import number, packed, packed_json
 from modelinspect.renderers.layout import keep_numbers, worthwhile
 from modelinspect.renderers.numbers import size_text
 from modelinspect.reports.blocks import (
@@ -88,19 +92,19 @@ def _heading(heading: Heading) -> Plain:
 
 def _bars(bars: Bars) -> Plain:
     rows = [
-        [plain(bar.label), number(bar.size), None if bar.category is None else bar.category.code]
+        [plain(bar.label), _number(bar.size), None if bar.category is None else bar.category.code]
         for bar in bars.bars
     ]
-    return {"type": "bars", "title": plain(bars.title), "total": number(bars.total), "rows": rows}
+    return {"type": "bars", "title": plain(bars.title), "total": _number(bars.total), "rows": rows}
 
 
 def _steps(steps: Steps) -> Plain:
-    rows = [[plain(step.label), number(step.delta)] for step in steps.steps]
+    rows = [[plain(step.label), _number(step.delta)] for step in steps.steps]
     return {
         "type": "steps",
         "title": plain(steps.title),
-        "start": number(steps.start),
-        "end": number(steps.end),
+        "start": _number(steps.start),
+        "end": _number(steps.end),
         "rows": rows,
     }
 
@@ -111,7 +115,7 @@ def _table(table: Table, links: Mapping[str, str]) -> Plain:
     columns = [_column(table.columns[index]) for index in kept]
     cells = [[_cell(row[index]) for row in rows] for index in kept]
     made: Plain = {"type": "table", "title": plain(table.title), "columns": columns, "count": len(rows)}
-    made |= {"packed": packed_json(cells)} if len(rows) > _LONG_TABLE else {"cells": cells}
+    made |= {"packed": _packed_json(cells)} if len(rows) > _LONG_TABLE else {"cells": cells}
     if table.rest is not None:
         made["rest"] = [_cell(table.rest[index]) for index in kept]
     for place, index in enumerate(kept):
@@ -134,7 +138,7 @@ def _cell(cell: Cell) -> Cell:
         case float():
             return round(cell, 9)
         case int():
-            return number(cell)
+            return _number(cell)
 
 
 def _notes(notes: Notes) -> Plain:
@@ -156,7 +160,7 @@ def _tree(tree: Tree) -> Plain:
         "type": "tree",
         "title": plain(tree.title),
         "levels": tree.levels,
-        "packed": packed_json(_tree_columns(tree)),
+        "packed": _packed_json(_tree_columns(tree)),
     }
 
 
@@ -164,7 +168,7 @@ def _tree_columns(tree: Tree) -> Plain:
     return {
         "labels": [plain(label) for label in tree.labels],
         "parents": tree.parents,
-        "sizes": [number(size) for size in tree.sizes],
+        "sizes": [_number(size) for size in tree.sizes],
         "categories": [-1 if category is None else category.code for category in tree.categories],
     }
 
@@ -175,8 +179,8 @@ def _comparison(comparison: Comparison) -> Plain:
         "labels": [plain(label) for label in things.labels],
         "kinds": things.kinds,
         "layers": [None if layer is None else plain(layer) for layer in things.layers],
-        "before": [number(size) for size in things.before],
-        "after": [number(size) for size in things.after],
+        "before": [_number(size) for size in things.before],
+        "after": [_number(size) for size in things.after],
         "leaf": [int(leaf) for leaf in things.leaf],
     }
     sides = [
@@ -188,7 +192,7 @@ def _comparison(comparison: Comparison) -> Plain:
         "type": "compare",
         "title": plain(comparison.title),
         "names": names,
-        "packed": packed_json({"keys": keys, "sides": sides}),
+        "packed": _packed_json({"keys": keys, "sides": sides}),
     }
 
 
@@ -203,13 +207,41 @@ def _ribbon(ribbon: Ribbon) -> Plain:
         "type": "ribbon",
         "title": plain(ribbon.title),
         "count": len(ribbon),
-        "files": [[plain(name), number(size), runs] for name, size, runs in ribbon.files],
-        "sizes": packed(ribbon.sizes),
-        "zeros": packed(ribbon.zeros),
-        "categories": packed(ribbon.categories),
-        "paths": packed(ribbon.paths),
-        "tensors": packed(ribbon.tensors),
-        "counts": packed(ribbon.counts),
-        "parents": packed(ribbon.path_parents),
-        "names": packed(names.encode()),
+        "files": [[plain(name), _number(size), runs] for name, size, runs in ribbon.files],
+        "sizes": _packed(ribbon.sizes),
+        "zeros": _packed(ribbon.zeros),
+        "categories": _packed(ribbon.categories),
+        "paths": _packed(ribbon.paths),
+        "tensors": _packed(ribbon.tensors),
+        "counts": _packed(ribbon.counts),
+        "parents": _packed(ribbon.path_parents),
+        "names": _packed(names.encode()),
     }
+
+
+_LEVEL = 6
+_IN_SCRIPT = re.compile("[<>&\u2028\u2029]")
+_EXACT_IN_SCRIPTS = 2**53
+
+
+def _packed(data: bytes, level: int = _LEVEL) -> str:
+    """Return bytes compressed by gzip, in base64; the same bytes give the same text."""
+    return base64.b64encode(gzip.compress(data, level, mtime=0)).decode("ascii")
+
+
+def _packed_json(value: Any) -> str:
+    """Return a value as JSON, packed."""
+    return _packed(as_json(value).encode())
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON in ASCII that can be in a script element: it holds no character that markup
+    begins with.
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _IN_SCRIPT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _number(value: int | float) -> int | float | str:
+    """Return a number that a script reads exactly: a larger one as text."""
+    return f"{value:,}" if isinstance(value, int) and abs(value) > _EXACT_IN_SCRIPTS else value

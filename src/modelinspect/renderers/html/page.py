@@ -1,4 +1,6 @@
-"""Put a page together: the document, its style and script, and the report as data."""
+"""Put a page together: the document, its style and script, the report as data, and the colours of the
+categories, for light and for dark pages, with a pattern where it matters most.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,9 @@ from importlib.resources import files
 from string import Template
 
 from modelinspect.renderers.escape import plain
-from modelinspect.renderers.html.data import Plain, drawn
-from modelinspect.renderers.html.packing import as_json
-from modelinspect.renderers.html.palette import palette
+from modelinspect.renderers.html.data import Plain, as_json, drawn
 from modelinspect.reports.base import Report
+from modelinspect.reports.categories import CATEGORIES, Category
 from modelinspect.version import VERSION
 
 EVERYTHING = 1 << 31
@@ -64,7 +65,7 @@ def page(
         title=_ascii(f"{heading['subject']} - modelinspect" if heading else "modelinspect"),
         style=_asset("page.css"),
         back=_back(back),
-        data=as_json({"palette": palette(), "parts": parts}),
+        data=as_json({"palette": _palette(), "parts": parts}),
         footer=_footer(command),
         script=script,
     )
@@ -134,3 +135,39 @@ def _asset(name: str) -> str:
 def _script() -> str:
     """Return the page's script, without the comments that its sources have."""
     return _COMMENT.sub("", "".join(_asset(name) for name in _SCRIPTS))
+
+
+_COLORS: dict[Category, tuple[str, str]] = {
+    Category.GRAPH: ("#2f9e62", "#43b87a"),
+    Category.METADATA: ("#9aa82f", "#b7c24a"),
+    Category.DENSE_WEIGHTS: ("#2f6fde", "#4f8bf0"),
+    Category.ZERO_WEIGHTS: ("#8fb4f2", "#7f9fd8"),
+    Category.COMPRESSED_WEIGHTS: ("#7659d6", "#9a82ee"),
+    Category.SPARSE_VALUES: ("#0f8f9c", "#2fb3bf"),
+    Category.SPARSE_INDEX: ("#6cc4c4", "#8adada"),
+    Category.QUANTIZATION: ("#d19a10", "#e6b53a"),
+    Category.OPTIMIZER_STATE: ("#e2703a", "#f08a58"),
+    Category.PRUNING_STATE: ("#c2407f", "#de6aa2"),
+    Category.COMPILED: ("#4a4fa3", "#7b80d6"),
+    Category.ASSETS: ("#a9716f", "#c79290"),
+    Category.DEBUG: ("#8f6f4e", "#b08f6c"),
+    Category.CONTAINER: ("#707a8a", "#8d98a9"),
+    Category.FREE: ("#c3cad4", "#4b5666"),
+    Category.UNATTRIBUTED: ("#d62839", "#ff5d6c"),
+}
+_PATTERNS: dict[Category, str] = {Category.ZERO_WEIGHTS: "/", Category.FREE: ".", Category.UNATTRIBUTED: "x"}
+"""Hatched, dotted, crossed."""
+
+
+def _palette() -> list[dict[str, str]]:
+    """Return name, meaning, colours and pattern of every category, at the place that its code names."""
+    return [
+        {
+            "name": str(category),
+            "meaning": category.meaning,
+            "light": _COLORS[category][0],
+            "dark": _COLORS[category][1],
+            "pattern": _PATTERNS.get(category, ""),
+        }
+        for category in CATEGORIES
+    ]

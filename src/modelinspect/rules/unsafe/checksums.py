@@ -30,7 +30,7 @@ def _tensors(subject: Subject) -> Iterator[Finding]:
     indexes = [name for name in names if name.endswith(".index")]
     if not indexes:
         return
-    from modelinspect.rules.unsafe.checksums_of_tensors import wrong_tensors  # the reader of checkpoints
+    from modelinspect.rules.unsafe.stated_checksums import wrong_tensors  # the readers of files
 
     for message, place in wrong_tensors(subject.files, indexes, names):
         yield Finding(message, place.size or 0, _REMEDY, place)
@@ -41,7 +41,7 @@ def _members(subject: Subject, seen: set[int | None]) -> Iterator[Finding]:
         source = subject.files.open(member.name)
         if source.size < len(signatures.ZIP) or source.read_at(0, len(signatures.ZIP)) != signatures.ZIP:
             continue
-        from modelinspect.rules.unsafe.checksums_of_members import wrong_members  # the reader of archives
+        from modelinspect.rules.unsafe.stated_checksums import wrong_members
 
         for message, data in wrong_members(source, subject.limits):
             if data.offset not in seen:

@@ -1,13 +1,17 @@
-"""Names in configurations that do not come from Keras itself: companion packages, and classes that a program
-registered.
+"""Names in configurations: those that Keras and TensorFlow serialize themselves, as
+scripts/derive_keras_names.py found them in their releases, those of companion packages, and classes that a
+program registered.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
 
 from modelinspect.core.names import WrapperClass
-from modelinspect.rules.unsafe.tables import names
+from modelinspect.core.records import dataclass
 
 BUILTINS = "builtins"
 """The module that Keras writes for the functions of a program, too."""
@@ -98,4 +102,41 @@ def is_foreign(item: Mapping[str, object], class_name: str, settings: object) ->
         is_object
         and class_name not in _KNOWN_ELSEWHERE
         and names().classes.isdisjoint((class_name, class_name.removesuffix("V1").removesuffix("V2")))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Names by kind.
+
+    ``classes`` and ``functions`` are those of Keras that a configuration may refer to, ``tensor_functions``
+    the exported functions of TensorFlow that only compute on tensors, ``builtins`` those of Python,
+    ``packages`` the modules that are installed with TensorFlow.
+    """
+
+    classes: frozenset[str]
+    functions: frozenset[str]
+    tensor_functions: frozenset[str]
+    tensor_function_names: frozenset[str]
+    builtins: frozenset[str]
+    packages: frozenset[str]
+
+
+@lru_cache(maxsize=1)
+def names() -> _Names:
+    """Read the table once."""
+    text = files("modelinspect.rules.unsafe").joinpath("data", "keras_names.json").read_text(encoding="utf-8")
+    table = json.loads(text)
+    by_module: dict[str, list[str]] = table["tensor_functions"]
+    return _Names(
+        classes=frozenset(table["classes"]),
+        functions=frozenset(table["functions"]),
+        tensor_functions=frozenset(
+            f"{module}.{name}" if module else name
+            for module, exported in by_module.items()
+            for name in exported
+        ),
+        tensor_function_names=frozenset(name for exported in by_module.values() for name in exported),
+        builtins=frozenset(table["builtins"]),
+        packages=frozenset(table["packages"]),
     )

@@ -20,10 +20,10 @@ from modelinspect.rules.unsafe.class_names import (
     WRAPPERS,
     is_foreign,
     is_registered_elsewhere,
+    names,
 )
 from modelinspect.rules.unsafe.operator_table import Risk
 from modelinspect.rules.unsafe.symbols import is_tensor_function, symbol_risk
-from modelinspect.rules.unsafe.tables import names
 
 
 class Danger(StrEnum):

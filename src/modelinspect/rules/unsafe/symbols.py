@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 
 from modelinspect.formats.graph.core_ops import core_ops
+from modelinspect.rules.unsafe.class_names import names
 from modelinspect.rules.unsafe.operator_table import OPERATORS, Risk
-from modelinspect.rules.unsafe.tables import names
 
 _PREFIXES = ("tf.", "tensorflow.", "compat.v1.", "compat.v2.", "_api.v2.")
 _RAW = "raw_ops."

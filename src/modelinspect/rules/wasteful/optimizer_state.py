@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role
-from modelinspect.networks.optimizer_state import optimizer_text
-from modelinspect.networks.optimizers import average_names
+from modelinspect.networks.optimizer_state import average_names, optimizer_text
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_optimizer

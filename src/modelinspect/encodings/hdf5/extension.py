@@ -1,5 +1,5 @@
-"""Read a metadata cache image: structures that are newer in one block than where they belong (specification,
-message 0x18).
+"""Read what a superblock extension leads to: free-space managers (specification, section III.H), and the
+metadata cache image: structures that are newer in one block than where they belong (message 0x18).
 """
 
 from __future__ import annotations
@@ -7,8 +7,33 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import pairwise
 
+from modelinspect.core.paths import PathId
 from modelinspect.encodings.hdf5.state import State
 from modelinspect.sources.base import Source
+
+
+def claim_free_space(state: State, address: int, path: PathId) -> int:
+    """Claim a free-space manager's header and section list, and return their size. Raises `FormatError`."""
+    size = 18 + state.offset_size + 7 * state.length_size
+    cursor = state.cursor(address, size, "free-space manager header")
+    cursor.expect(b"FSHD")
+    version = cursor.u8()
+    if version != 0:
+        raise state.unsupported(f"free-space manager version {version} is not read here", cursor.base)
+    cursor.skip(1 + 4 * state.length_size + 8 + state.length_size)
+    sections, used, allocated = state.address(cursor), state.length(cursor), state.length(cursor)
+    state.verify(cursor.data, "free-space manager header", cursor.base)
+    state.container(address, size, size, path)
+    if sections == state.undefined:
+        return size
+    allocated = max(allocated, used)
+    state.locate(sections, allocated, "free-space section list")
+    data = state.cursor(sections, used, "free-space section list")
+    data.expect(b"FSSE")
+    state.verify(data.data, "free-space section list", data.base)
+    state.container(sections, used, allocated, state.paths.child(path, "section list"))
+    return size + allocated
+
 
 _ENTRY = 14
 """Bytes of an entry before its address: type, flags, ring, age, three counts and a place in the cache's
@@ -16,7 +41,7 @@ order.
 """
 
 
-class PatchedSource(Source):
+class _PatchedSource(Source):
     """A source of which some runs of bytes are replaced; ``patches`` do not overlap."""
 
     def __init__(self, inner: Source, patches: list[tuple[int, bytes]]) -> None:
@@ -60,4 +85,4 @@ def apply_cache_image(state: State, address: int, size: int) -> None:
             raise state.error(f"the structures in a {what} overlap", first)
     state.container(address, size, size, state.claims.path(what))
     state.verify(cursor.data, what, cursor.base)
-    state.source = PatchedSource(state.source, patches)
+    state.source = _PatchedSource(state.source, patches)
