@@ -202,7 +202,7 @@ assert "Doubled" in lowering.RULES
                 '    OutputFormat.JUNIT: "modelinspect.renderers.junit",\n'
                 '    OutputFormat.TSV: "modelinspect.renderers.tsv",\n',
             ),
-            "cli/forms.py": lambda text: text.replace(
+            "cli/options.py": lambda text: text.replace(
                 "    OutputFormat.HTML,\n)", "    OutputFormat.HTML,\n    OutputFormat.TSV,\n)"
             ).replace("_SUFFIXES = {\n", '_SUFFIXES = {\n    ".tsv": OutputFormat.TSV,\n'),
         },

@@ -14,9 +14,9 @@ import pytest
 import modelinspect as mi
 from modelinspect.core.limits import Limits
 from modelinspect.reports.shrink import Outcome
+from modelinspect.shrinking.hdf5 import survey
 from modelinspect.shrinking.hdf5_copy import Rewrite
 from modelinspect.shrinking.hdf5_filters import CHUNK_MOST, chunk_shape
-from modelinspect.shrinking.hdf5_survey import survey
 from modelinspect.shrinking.hdf5_witness import compare_hdf5
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.sources.local import LocalSource

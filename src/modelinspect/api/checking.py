@@ -76,7 +76,7 @@ def check_models(
     from pathlib import Path
 
     from modelinspect.analyses.budget import check_artifact
-    from modelinspect.budgets.models import (
+    from modelinspect.budgets.file import (
         find_models,
         models_lock_path,
         read_models,
@@ -134,8 +134,8 @@ def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path,
     """
     from pathlib import Path
 
-    from modelinspect.budgets.file import Lock
-    from modelinspect.budgets.models import (
+    from modelinspect.budgets.file import (
+        Lock,
         find_models,
         models_lock_path,
         models_lock_text,
@@ -183,8 +183,7 @@ def first_budget(
     """
     from pathlib import Path
 
-    from modelinspect.budgets.file import Lock
-    from modelinspect.budgets.models import budget_text, models_lock_text, relative
+    from modelinspect.budgets.file import Lock, budget_text, models_lock_text, relative
 
     path = Path(budget)
     locks: dict[str, Lock] = {}

@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from modelinspect import api
-from modelinspect.budgets.models import read_models
+from modelinspect.budgets.file import read_models
 from modelinspect.cli.main import CLEAN, FAILED, FINDINGS, USAGE
 from modelinspect.cli.models import each
 from modelinspect.core.artifact import Severity
@@ -147,7 +147,7 @@ def _models(options: argparse.Namespace) -> list[str]:
     """Return the models that were named, or else all that the budget lists."""
     if options.paths or options.budget is None:
         return list(options.paths)
-    from modelinspect.budgets.models import find_models
+    from modelinspect.budgets.file import find_models
 
     budget = read_models(options.budget)
     folder: Path = options.budget.parent

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 from modelinspect import api
-from modelinspect.budgets.file import read_budget
-from modelinspect.budgets.models import read_models
-from modelinspect.cli.forms import CheckFormat, choose_form
+from modelinspect.budgets.file import read_budget, read_models
 from modelinspect.cli.models import choose_model, each, require_inspected, require_one_path
 from modelinspect.cli.options import (
     FORMAT_HELP,
+    CheckFormat,
     ColorOption,
     FollowOption,
     ForceOption,
@@ -21,6 +20,7 @@ from modelinspect.cli.options import (
     OutputOption,
     QuietOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination

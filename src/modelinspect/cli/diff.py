@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from modelinspect import api
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.options import (
+    REPORT_FORMS,
     AfterArgument,
     BeforeArgument,
     ColorOption,
@@ -20,6 +20,7 @@ from modelinspect.cli.options import (
     QuietOption,
     StrictOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 from modelinspect.cli.embedded import parse_reading, run_reading
-from modelinspect.cli.forms import TEXT_FORMS, choose_form
-from modelinspect.cli.options import ColorOption, JsonOption, QuietOption, TextFormatOption
+from modelinspect.cli.options import (
+    TEXT_FORMS,
+    ColorOption,
+    JsonOption,
+    QuietOption,
+    TextFormatOption,
+    choose_form,
+)
 from modelinspect.cli.output import Color, Destination, replace_document
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress

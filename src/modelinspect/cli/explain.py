@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelinspect import api
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
+    REPORT_FORMS,
     ColorOption,
     CompressorsOption,
     FollowOption,
@@ -23,6 +23,7 @@ from modelinspect.cli.options import (
     QuietOption,
     StrictOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete

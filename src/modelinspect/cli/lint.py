@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from modelinspect import api
-from modelinspect.cli.forms import LintFormat, choose_form
 from modelinspect.cli.models import require_inspected
 from modelinspect.cli.options import (
     FORMAT_HELP,
@@ -15,10 +14,12 @@ from modelinspect.cli.options import (
     ForceOption,
     JsonOption,
     LimitOption,
+    LintFormat,
     MeasureOption,
     OutputOption,
     QuietOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from modelinspect import api
 from modelinspect.analyses.regions import map_regions, reader
-from modelinspect.cli.forms import MAP_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
+    MAP_FORMS,
     ColorOption,
     FollowOption,
     ForceOption,
@@ -20,6 +20,7 @@ from modelinspect.cli.options import (
     PathArgument,
     QuietOption,
     StrictOption,
+    choose_form,
     limits_of,
     offset,
 )

@@ -1,15 +1,116 @@
-"""Options that commands share."""
+"""Options that commands share, and the forms that each command can write."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from modelinspect.cli.forms import MAP_FORMS, REPORT_FORMS, TENSOR_FORMS, TEXT_FORMS, form_parser
 from modelinspect.cli.output import Color
 from modelinspect.cli.parameters import Argument, BadValueError, Option
 from modelinspect.core.limits import Limits, parse_limits
-from modelinspect.renderers.registry import OutputFormat
+from modelinspect.errors import UsageError
+from modelinspect.renderers.registry import BINARY, OutputFormat
+
+REPORT_FORMS = (
+    OutputFormat.TERMINAL,
+    OutputFormat.JSON,
+    OutputFormat.MARKDOWN,
+    OutputFormat.CSV,
+    OutputFormat.CSV_RAW,
+    OutputFormat.PARQUET,
+    OutputFormat.HTML,
+)
+"""The forms of every report."""
+
+TEXT_FORMS = tuple(form for form in REPORT_FORMS if form not in BINARY)
+"""The forms of a command whose report always goes to standard output."""
+
+TENSOR_FORMS = (*REPORT_FORMS, OutputFormat.MODEL_EXPLORER, OutputFormat.NETRON)
+"""The forms of a report that lists the tensors of a graph."""
+
+MAP_FORMS = (*REPORT_FORMS, OutputFormat.IMHEX)
+"""The forms of a map."""
+
+
+class LintFormat(StrEnum):
+    """The forms of findings."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    CSV_RAW = "csv-raw"
+    SARIF = "sarif"
+
+
+class CheckFormat(StrEnum):
+    """The forms of a check."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JUNIT = "junit"
+
+
+_SUFFIXES = {
+    ".json": OutputFormat.JSON,
+    ".csv": OutputFormat.CSV,
+    ".md": OutputFormat.MARKDOWN,
+    ".html": OutputFormat.HTML,
+    ".parquet": OutputFormat.PARQUET,
+    ".sarif": OutputFormat.SARIF,
+    ".xml": OutputFormat.JUNIT,
+}
+"""The form that the suffix of an output file stands for."""
+
+
+def _form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
+    """Return what reads the value of ``--format``.
+
+    A form of other commands is left to its renderer, which says what it needs.
+    """
+
+    def parse(text: str) -> OutputFormat:
+        try:
+            return OutputFormat(text)
+        except ValueError as error:
+            raise BadValueError(f"{text!r} is not one of {', '.join(map(_quoted, forms))}") from error
+
+    return parse
+
+
+def choose_form(
+    forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool, output: Path | None
+) -> OutputFormat:
+    """Return the form to write: ``--format``, ``--json``, the one of the output's suffix, or terminal text.
+
+    Raises `UsageError` where the options contradict each other, or where the suffix stands for a form, or the
+    option names a binary one, that is not one of the command's ``forms``.
+    """
+    if as_json and format not in (None, OutputFormat.JSON):
+        raise UsageError(f"--json and --format {format} contradict each other")
+    if as_json:
+        return OutputFormat.JSON
+    if format is not None:
+        if format in BINARY and format not in tuple(forms):
+            raise UsageError(f"this command has no form {format}; choose one of {', '.join(forms)}")
+        return OutputFormat(format)
+    form = _SUFFIXES.get(output.suffix.lower()) if output is not None else None
+    if form is None:
+        return OutputFormat.TERMINAL
+    if form not in tuple(forms):
+        raise UsageError(
+            f"{output}: this command has no form {form}; choose one with --format: {', '.join(forms)}"
+        )
+    return form
+
+
+def _quoted(form: str) -> str:
+    return f"'{form}'"
+
 
 PathArgument = Annotated[
     str,
@@ -33,7 +134,7 @@ FORMAT_HELP = "The form of the report; by default from the suffix of the output 
 FormatOption = Annotated[
     OutputFormat | None,
     Option(
-        "--format", "-f", metavar="|".join(REPORT_FORMS), parser=form_parser(REPORT_FORMS), help=FORMAT_HELP
+        "--format", "-f", metavar="|".join(REPORT_FORMS), parser=_form_parser(REPORT_FORMS), help=FORMAT_HELP
     ),
 ]
 TextFormatOption = Annotated[
@@ -42,18 +143,18 @@ TextFormatOption = Annotated[
         "--format",
         "-f",
         metavar="|".join(TEXT_FORMS),
-        parser=form_parser(TEXT_FORMS),
+        parser=_form_parser(TEXT_FORMS),
         help="The form of the report.",
     ),
 ]
 MapFormatOption = Annotated[
     OutputFormat | None,
-    Option("--format", "-f", metavar="|".join(MAP_FORMS), parser=form_parser(MAP_FORMS), help=FORMAT_HELP),
+    Option("--format", "-f", metavar="|".join(MAP_FORMS), parser=_form_parser(MAP_FORMS), help=FORMAT_HELP),
 ]
 TensorFormatOption = Annotated[
     OutputFormat | None,
     Option(
-        "--format", "-f", metavar="|".join(TENSOR_FORMS), parser=form_parser(TENSOR_FORMS), help=FORMAT_HELP
+        "--format", "-f", metavar="|".join(TENSOR_FORMS), parser=_form_parser(TENSOR_FORMS), help=FORMAT_HELP
     ),
 ]
 JsonOption = Annotated[bool, Option("--json", help="The same as --format json.")]

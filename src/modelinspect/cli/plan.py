@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from modelinspect import api
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
+    REPORT_FORMS,
     ColorOption,
     FollowOption,
     ForceOption,
@@ -21,6 +21,7 @@ from modelinspect.cli.options import (
     QuietOption,
     StrictOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete

@@ -11,8 +11,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from modelinspect.cli.forms import TEXT_FORMS, choose_form
-from modelinspect.cli.options import ColorOption, JsonOption, QuietOption, TextFormatOption, TopOption
+from modelinspect.cli.options import (
+    TEXT_FORMS,
+    ColorOption,
+    JsonOption,
+    QuietOption,
+    TextFormatOption,
+    TopOption,
+    choose_form,
+)
 from modelinspect.cli.output import Color, Destination, write_line
 from modelinspect.cli.parameters import Argument, Option
 

@@ -13,9 +13,9 @@ from typing import Annotated, BinaryIO
 
 from modelinspect.cli.check import settled_budget
 from modelinspect.cli.commands import command_line
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.lint import rule_names, severity_named
 from modelinspect.cli.options import (
+    REPORT_FORMS,
     ColorOption,
     FollowOption,
     ForceOption,
@@ -26,6 +26,7 @@ from modelinspect.cli.options import (
     OutputOption,
     QuietOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 from modelinspect import api
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.options import (
+    REPORT_FORMS,
     ColorOption,
     FollowOption,
     ForceOption,
@@ -18,6 +18,7 @@ from modelinspect.cli.options import (
     JsonOption,
     LimitOption,
     QuietOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination

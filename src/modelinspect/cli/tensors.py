@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from modelinspect import api
-from modelinspect.cli.forms import TENSOR_FORMS, choose_form
 from modelinspect.cli.models import choose_model, each, require_inspected, require_one_path
 from modelinspect.cli.options import (
+    TENSOR_FORMS,
     ColorOption,
     FollowOption,
     ForceOption,
@@ -20,6 +20,7 @@ from modelinspect.cli.options import (
     StrictOption,
     TensorFormatOption,
     TopOption,
+    choose_form,
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete

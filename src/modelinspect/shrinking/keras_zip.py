@@ -11,9 +11,8 @@ from modelinspect.core.limits import MIB
 from modelinspect.core.names import CONFIG_JSON, WEIGHTS_H5
 from modelinspect.formats.keras.config import read_json
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
-from modelinspect.shrinking.hdf5 import record_dropped, stripped, write
+from modelinspect.shrinking.hdf5 import record_dropped, stripped, survey, write
 from modelinspect.shrinking.hdf5_copy import Rewrite, Tally
-from modelinspect.shrinking.hdf5_survey import survey
 from modelinspect.shrinking.hdf5_witness import compare_hdf5
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness

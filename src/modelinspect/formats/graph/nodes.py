@@ -17,8 +17,7 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
-from modelinspect.formats.graph.known_attributes import KnownAttributes
-from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, said, sound
+from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, KnownAttributes, said, sound
 from modelinspect.formats.graph.node_columns import ATTR, DEBUG_INFO, INPUT, NAME, OP
 from modelinspect.formats.graph.node_runs import NodeRuns
 from modelinspect.formats.graph.uses import GraphUses

@@ -33,8 +33,7 @@ from modelinspect.encodings.mlir import (
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.mlir.codes import DIALECTS
-from modelinspect.formats.mlir.constants import HEAD, Dense, make_tensor, read_dense
-from modelinspect.formats.mlir.types import TensorType, Types
+from modelinspect.formats.mlir.constants import HEAD, Dense, TensorType, Types, make_tensor, read_dense
 
 PADDING = 0xCB
 """What the writer fills alignment with."""

@@ -7,8 +7,15 @@ from collections.abc import Mapping
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.tensors import ElementKind, Role, Storage, Tensor, dense_size, opaque
 from modelinspect.formats.base import Parsing, Site
-from modelinspect.formats.safetensors.header import Header, StoredTensor, gaps, read_header
-from modelinspect.formats.safetensors.types import dtype_of, owner, roles
+from modelinspect.formats.safetensors.header import (
+    Header,
+    StoredTensor,
+    dtype_of,
+    gaps,
+    owner,
+    read_header,
+    roles,
+)
 
 _SHOWN = 200
 """Characters of one value of the header's metadata that the facts keep."""

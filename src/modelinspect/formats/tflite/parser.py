@@ -17,14 +17,13 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import EDGE_TPU, Programs
 from modelinspect.formats.tflite.custom import byte_code, claim_options
-from modelinspect.formats.tflite.external import ExternalFiles
+from modelinspect.formats.tflite.external import ExternalFiles, claim_archive, claim_zeros
 from modelinspect.formats.tflite.facts import add_buffer_facts, add_model_facts
 from modelinspect.formats.tflite.labels import MODEL
 from modelinspect.formats.tflite.metadata import Lookups, claim_metadata
 from modelinspect.formats.tflite.model import Model, read_model
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.formats.tflite.tensors import TensorBuilder
-from modelinspect.formats.tflite.trailing import claim_archive, claim_zeros
 
 
 class ModelParser:

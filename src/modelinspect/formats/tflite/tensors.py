@@ -25,11 +25,10 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import ETHOS_U, ethos_buffers, ethos_product
 from modelinspect.formats.tflite.external import ExternalFiles
-from modelinspect.formats.tflite.layers import Layers
 from modelinspect.formats.tflite.lookup import Decoders, Lookup, find_lookups, lookup_payload
 from modelinspect.formats.tflite.metadata import Lookups
 from modelinspect.formats.tflite.model import Model, SubGraph, TensorRow
-from modelinspect.formats.tflite.roles import named_role, read_by_arithmetic, weight_tensors
+from modelinspect.formats.tflite.roles import Layers, named_role, read_by_arithmetic, weight_tensors
 from modelinspect.formats.tflite.schema import dtype_of
 from modelinspect.formats.tflite.sparsity import Sparsity, read_sparsity
 
