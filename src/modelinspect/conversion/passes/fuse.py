@@ -280,8 +280,9 @@ class _Sweep(Moves):
         if before is None:
             return False
         maker = self.makers.get(id(before.inputs[0]))
-        if id(before.output) in self.shared and maker is not None and maker.code == FULLY_CONNECTED:
-            return False  # the product before it takes it in first, as its bias
+        is_bias = maker is not None and maker.code == FULLY_CONNECTED
+        if is_bias and op.activation and not self.turns.sweep:
+            return False  # a turn too late: the product before it has taken it in by then, as its bias
         given, terms = before.inputs
         if (
             given is None
