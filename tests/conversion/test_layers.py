@@ -12,8 +12,6 @@ NEARLY = {
     ("causal-attention-2-2-0", "saved"),
     ("causal-attention-2-3-0", "saved"),
     ("distributed-conv2d-3-0", ".keras"),  # variables that are read at every step are called otherwise
-    ("dot-normalized-2-0", ".h5"),
-    ("dot-normalized-2-0", "saved"),
     ("dot-weights-2-0", ".h5"),  # an order of axes that is taken back
     ("dot-weights-2-0", "saved"),
     ("dot-weights-3-0", ".keras"),

@@ -32,6 +32,18 @@ def _added_around_relu(tf: Any, x: Any, w: Any) -> Any:
     return tf.nn.relu(tf.matmul(x, w(16, 24)) + w(24) + numbers) + numbers
 
 
+def _normalized_difference(tf: Any, x: Any, w: Any) -> Any:
+    """The square of a difference is one operator before the normalization could be."""
+    moved = x - tf.reduce_mean(x, -1, keepdims=True)
+    return tf.matmul(tf.nn.l2_normalize(moved, -1), w(64, 8))
+
+
+def _between(tf: Any, x: Any, compute: Callable[[Any], Any]) -> Any:
+    """Compute with exchanged axes; of some operations the converter knows that the order does not matter."""
+    turned = compute(tf.transpose(tf.sigmoid(x), [0, 3, 1, 2]))
+    return tf.reduce_mean(tf.transpose(turned, [0, 2, 3, 1]), [1, 2])
+
+
 def _two_choices(tf: Any, x: Any, w: Any) -> Any:
     first, second = (tf.gather(x, places, axis=1) for places in ([0, 2, 3], [1, 2, 3]))
     return tf.matmul(first, w(16, 8)) + tf.matmul(second, w(16, 8))
@@ -100,6 +112,14 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
         lambda tf, x, w: tf.nn.bias_add(tf.nn.conv2d(x, w(3, 3, 4, 8), 1, "SAME"), w(8)) + w(1, 6, 6, 8),
     ),
     "sums-around-relu": (STEPS, _added_around_relu),
+    "numbers-before-product": (VECTOR, lambda tf, x, w: tf.matmul((x - 33.3) / 78.6, w(64, 8))),
+    "number-before-product": (VECTOR, lambda tf, x, w: tf.matmul(x + 0.5, w(64, 8))),
+    "vector-before-product": (VECTOR, lambda tf, x, w: tf.matmul(x + w(64), w(64, 8))),
+    "relu-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, tf.nn.relu)),
+    "tanh-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, tf.tanh)),
+    "sum-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, lambda t: t + t)),
+    "elu-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, tf.nn.elu)),
+    "normalized-difference": (VECTOR, _normalized_difference),
 }
 
 

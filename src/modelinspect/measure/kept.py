@@ -95,6 +95,7 @@ def measure_kept(tensor: Held, reading: Reading, layout: Layout, factors: Factor
     factors = factors or Factors()
     counts = dict.fromkeys(("float32", "float16", "blocks_4", "half_blocks_4", "int8", "int8_blocks_16"), 0)
     largest: NDArray[np.float32] | None = None
+    row = 0
     for slab in _scaled(tensor, reading, layout, factors):
         kept = slab != 0
         with np.errstate(over="ignore"):
@@ -102,8 +103,9 @@ def measure_kept(tensor: Held, reading: Reading, layout: Layout, factors: Factor
         counts["float32"] += int(kept.sum())
         counts["float16"] += int(half.sum())
         if layout.inputs is not None:
-            counts["blocks_4"] += _blocks(kept, layout.inputs, FLOAT_BLOCK)
-            counts["half_blocks_4"] += _blocks(half, layout.inputs, FLOAT_BLOCK)
+            counts["blocks_4"] += _blocks(kept, layout.inputs, FLOAT_BLOCK, row)
+            counts["half_blocks_4"] += _blocks(half, layout.inputs, FLOAT_BLOCK, row)
+        row += len(slab)
         most = (
             np.abs(slab).max(axis=1 - layout.channel, initial=0)
             if layout.channel is not None
@@ -146,20 +148,21 @@ def _count_int8(
         kept = (np.abs(slab) >= limit) & (slab != 0)
         counts["int8"] += int(kept.sum())
         if layout.inputs is not None:
-            counts["int8_blocks_16"] += _blocks(kept, layout.inputs, INT8_BLOCK)
+            counts["int8_blocks_16"] += _blocks(kept, layout.inputs, INT8_BLOCK, row)
         row += len(slab)
 
 
-def _blocks(kept: NDArray[np.bool_], axis: int, length: int) -> int:
+def _blocks(kept: NDArray[np.bool_], axis: int, length: int, row: int) -> int:
     """Count the blocks that hold anything; what is left over at the edge belongs to none, as the converter
     has it.
 
-    Of a kernel with fewer inputs than a block has, the converter takes one block in all (FormatConverter,
-    whose loops run once).
+    Of a kernel with fewer inputs than a block has, the converter looks only at the first elements of all, as
+    many as a block has (FormatConverter, whose loops run once). ``row`` is the first row in the kernel.
     """
     rows, cols = kept.shape
-    if kept.shape[axis] < length and axis == 1:
-        return 0
+    if kept.shape[axis] < length:
+        outputs = kept if axis == 1 else kept.T
+        return int(not row and outputs[:length].ravel()[:length].any())
     if axis == 1:
         whole = kept[:, : cols // length * length]
         return int(whole.reshape(rows, cols // length, length).any(axis=2).sum())

@@ -67,6 +67,7 @@ class _Int8:
     again: dict[tuple[int, int], int] = field(default_factory=dict)
     copies: dict[tuple[int, int], int] = field(default_factory=dict)
     named: set[int] = field(default_factory=set)
+    flow: ScaleFlow = field(default_factory=lambda: ScaleFlow((), (), frozenset()))
     doubt: int = 0
 
     def run(self, *, is_sparse: bool) -> None:
@@ -74,7 +75,7 @@ class _Int8:
         inputs, outputs = graph.node.vector("inputs").values, graph.node.vector("outputs").values
         steps = [self._step(operation) for operation in graph.operators]
         constants = frozenset(index for index in range(self.given) if parts.size(index))
-        flow = ScaleFlow(steps, inputs, constants)
+        flow = self.flow = ScaleFlow(steps, inputs, constants)
         flow.run()
         scaled = flow.ranged | flow.passed
         self.quantized = {
@@ -91,13 +92,12 @@ class _Int8:
             for index in operation.node.vector(end).values
         }
         self._fuse_names()
-        takers = _takers(steps)
         for index in reversed([each for each in inputs if each in flow.passed]):
-            self._value(index, flow, takers, inputs, outputs)
+            self._value(index, inputs, outputs)
         self.before, self.rest = self.rest, []
         early, self.operators = self.operators, []
         for index in (each for each in inputs if each in flow.ranged):
-            self._value(index, flow, takers, inputs, outputs)
+            self._value(index, inputs, outputs)
         uses = self._uses(steps, constants)
         for number in sorted(self.quantized):
             self._constants(number, uses)
@@ -106,7 +106,7 @@ class _Int8:
             for index in operation.node.vector("outputs").values:
                 self.rest.append(index)
                 if index in steps[number].outputs:
-                    self._value(index, flow, takers, inputs, outputs)
+                    self._value(index, inputs, outputs)
         graph.operators = early + self.operators
         self._finish(constants)
         graph.is_ordered = not is_sparse
@@ -165,17 +165,11 @@ class _Int8:
             operation.version = max(operation.version, version or 1)
         self.operators.append(operation)
 
-    def _value(
-        self,
-        index: int,
-        flow: ScaleFlow,
-        takers: Mapping[int, list[int]],
-        inputs: Sequence[int],
-        outputs: Sequence[int],
-    ) -> None:
+    def _value(self, index: int, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """Make what else is needed of a value: its integers, its floats, and its integers at other scales."""
-        users = takers.get(index, [])
-        is_made_whole = index not in inputs and self._maker_is_whole(index, flow)
+        flow = self.flow
+        users = flow.users.get(index, [])
+        is_made_whole = index not in inputs and flow.makers.get(index) in self.quantized
         wants_whole = any(number in self.quantized for number in users)
         if not is_made_whole and not (wants_whole and index in flow.ranged | flow.passed):
             return
@@ -200,10 +194,6 @@ class _Int8:
                 self.bases.pop(self.real[index])
                 self.parts.tensor(self.real[index]).set(name=own)
                 self.bases[index] = base
-
-    def _maker_is_whole(self, index: int, flow: ScaleFlow) -> bool:
-        maker = flow.makers.get(index)
-        return maker is not None and maker in self.quantized
 
     def _to_whole(self, index: int) -> None:
         tensor = self.parts.tensor(index)
@@ -259,8 +249,7 @@ class _Int8:
                 for use in reversed(group):
                     self.copies[use.number, use.place] = made_of[use]
                     self._store(made_of[use], use)
-                    if not mine.is_passed:
-                        self.parts.contents[made_of[use]] = ("kernel", index)
+                    self.parts.contents.setdefault(made_of[use], self._origin(index, use))
                 continue
             made = index if keeps else self._again(index)
             self.copies.update(((use.number, use.place), made) for use in group)
@@ -286,17 +275,31 @@ class _Int8:
         is_nothing = (np.abs(weights.reshape(shape)) < _NOTHING).all(axis=others)
         return bool((is_nothing & (added != 0)).any())
 
+    def _origin(self, index: int, use: _Use) -> object:
+        """Return what is the same of equal copies of a constant: what its scale comes from."""
+        if not use.is_passed:
+            return "kernel", index
+        step, inputs = (
+            self.flow.steps[use.number],
+            self.parts.graph.operators[use.number].node.vector("inputs"),
+        )
+        kernel, bias, _ = KERNELS.get(step.code, (-1, -1, 0))
+        ends = [each for each in (*step.inputs, *step.outputs) if each not in self.flow.constants]
+        scale = self.flow.scale_of(ends[0], use.number) if ends else use.number
+        return index, scale, inputs.values[kernel] if use.place == bias else -1
+
     def _doubt_copies(self, index: int, group: Sequence[_Use], mine: _Use) -> None:
         """Count what may be stored once: whether copies of a constant are equal depends on the samples.
 
-        Those of a bias that is not zero differ, because what its operators take has other scales.
+        Those of a bias that is not zero differ where what its operators take has other scales.
         """
         shape = self.parts.tensor(index).vector("shape").values
         code = self.parts.graph.operators[mine.number].code
         if not mine.is_passed:
             self.doubt += (len(group) - 1) * (12 * max(shape, default=0) + _TENSOR)
         elif code != FILL and mine.place != KERNELS.get(code, (-1, -1, 0))[1]:
-            self.doubt += (len(group) - 1) * (prod(shape) + _TENSOR)
+            count = len({self._origin(index, use) for use in group})
+            self.doubt += (count - 1) * (prod(shape) + _TENSOR)
 
     def _again(self, index: int) -> int:
         """Add a copy of a constant."""
@@ -389,12 +392,3 @@ class _Use:
 def _name(tensor: Node) -> bytes:
     name = tensor.values.get("name")
     return name if isinstance(name, bytes) else b""
-
-
-def _takers(steps: Sequence[Step]) -> dict[int, list[int]]:
-    """Return the operators that take each value."""
-    found: dict[int, list[int]] = {}
-    for number, step in enumerate(steps):
-        for index in step.inputs:
-            found.setdefault(index, []).append(number)
-    return found

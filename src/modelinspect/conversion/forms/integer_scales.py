@@ -66,7 +66,7 @@ class ScaleFlow:
     again: dict[int, list[list[int]]] = field(default_factory=dict)
     _scales: dict[int, Scale] = field(default_factory=dict)
     makers: dict[int, int] = field(default_factory=dict)
-    _users: dict[int, list[int]] = field(default_factory=dict)
+    users: dict[int, list[int]] = field(default_factory=dict)
     _done: set[int] = field(default_factory=set)
     _more: dict[int, dict[Scale, list[int]]] = field(default_factory=dict)
 
@@ -75,7 +75,7 @@ class ScaleFlow:
         for number, step in enumerate(self.steps):
             self.makers.update(dict.fromkeys(step.outputs, number))
             for index in step.inputs:
-                self._users.setdefault(index, []).append(number)
+                self.users.setdefault(index, []).append(number)
         self._drop()
         self._scales = {index: index for index in self.ranged}
         self._pass()
@@ -89,6 +89,13 @@ class ScaleFlow:
             )
         }
         self.again = {index: list(users.values()) for index, users in self._more.items()}
+
+    def scale_of(self, index: int, number: int) -> object:
+        """Return the scale at which an operator takes a tensor."""
+        for scale, users in self._more.get(index, {}).items():
+            if number in users:
+                return scale
+        return self._scales.get(index, (index, number))
 
     def _drop(self) -> None:
         """Keep the ranges that are not redundant."""
@@ -163,6 +170,6 @@ class ScaleFlow:
     def _set_output(self, index: int, scale: Scale, waiting: list[int]) -> None:
         if index not in self._scales:
             self._scales[index] = scale
-            waiting += [number for number in self._users.get(index, ()) if number not in self._done]
+            waiting += [number for number in self.users.get(index, ()) if number not in self._done]
         elif self._scales[index] != scale:
             self._more.setdefault(index, {})[scale] = []

@@ -115,7 +115,7 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
     shape = tensor.vector("shape").values
     if kept is None or not model.size_of(tensor) or len(shape) not in (2, 4):
         return
-    choice = _choose(tensor.number("type"), kept, shape[-1], blocks=taker.code == FULLY_CONNECTED)
+    choice = _choose(tensor.number("type"), kept, blocks=taker.code == FULLY_CONNECTED)
     if choice is None:
         return
     done.add(index)
@@ -170,7 +170,7 @@ def _unique(name: str, names: set[str]) -> bytes:
     return made.encode()
 
 
-def _choose(kind: int, kept: Kept, inputs: int, *, blocks: bool) -> tuple[int, int] | None:
+def _choose(kind: int, kept: Kept, *, blocks: bool) -> tuple[int, int] | None:
     """Return the length of the blocks (1: single elements) and how many values are kept; None where a kernel
     stays dense.
     """
@@ -181,7 +181,6 @@ def _choose(kind: int, kept: Kept, inputs: int, *, blocks: bool) -> tuple[int, i
     length = INT8_BLOCK if kind == INT8 else FLOAT_BLOCK
     whole = {FLOAT32: kept.blocks_4, FLOAT16: kept.half_blocks_4}.get(kind, kept.int8_blocks_16)
     if blocks and whole is not None:
-        whole = max(whole, 1) if inputs < length else whole
         found = np.float32((kept.elements - whole * length) / kept.elements)
         if found / random > np.float32(INT8_BLOCK_RATIO if kind == INT8 else BLOCK_RATIO):
             return length, whole * length

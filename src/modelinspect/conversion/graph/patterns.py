@@ -17,7 +17,6 @@ from modelinspect.conversion.operators import (
     FULLY_CONNECTED,
     GELU,
     HARD_SWISH,
-    L2_NORMALIZATION,
     PRELU,
     RESHAPE,
 )
@@ -71,7 +70,6 @@ def patterns(steps: Sequence[Step]) -> Patterns:
             or _approximate_gelu(step, numbers)
             or _prelu(step)
             or _hard_swish(step, numbers)
-            or _normalized(step, numbers)
         )
         if match is None:
             continue
@@ -154,37 +152,6 @@ def _hard_swish(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step
         return None
     names = _names((step, three, limited, moved, share, six), numbers)
     return Found(HARD_SWISH, (step.inputs[0],), names), [share, limited, moved]
-
-
-def _normalized(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
-    """Match x * rsqrt(max(sum(x * x), epsilon)) over the last axis."""
-    _, root = _two(step, "Mul")
-    limited = _only(root, "Rsqrt")
-    total, least = _two(limited, "Maximum")
-    square, axis = _two(total, "Sum")
-    if root is None or limited is None or total is None or least is None or square is None or axis is None:
-        return None
-    if square.op != "Square" or square.inputs[0] != step.inputs[0] or _number(least) is None:
-        return None
-    if not total.attributes["keep_dims"].b or not _is_last(axis, square):
-        return None
-    names = _names((step, square, axis, total, least, limited, root), numbers)
-    return Found(L2_NORMALIZATION, (step.inputs[0],), names), [square, total, limited, root]
-
-
-def _is_last(step: Step, given: Step) -> bool:
-    """Return whether a constant names the last axis of what another step makes."""
-    if step.op != "Const":
-        return False
-    try:
-        _, shape, elements = read_constant(step.attributes["value"].tensor)
-    except UnknownNodeError:
-        return False
-    if elements is None or prod(shape) != 1:
-        return False
-    axis = int(elements.reshape(-1)[0])
-    shapes = given.attributes["_output_shapes"].list.shape if "_output_shapes" in given.attributes else []
-    return axis == -1 or (len(shapes) > 0 and axis == len(shapes[0].dim) - 1)
 
 
 def _names(parts: Sequence[Step], numbers: Counter[_Scalar]) -> tuple[str, ...]:

@@ -301,7 +301,7 @@ def _takes_two(op: Op, makers: Mapping[int, Op]) -> bool:
     taken = [value for value in op.inputs if value is not None and value.constant is None]
     sums = [maker for value in taken if (maker := makers.get(id(value))) is not None and maker.code == ADD]
     is_last = any(value is not None and value.constant is not None for each in sums for value in each.inputs)
-    return op.code == PRELU or (op.code in (ADD, MUL, SUB) and len(taken) == 2 and not is_last)
+    return op.code == PRELU or (op.code == ADD and len(taken) == 2 and not is_last)
 
 
 def _pad(node: Node) -> Item:

@@ -67,7 +67,6 @@ class Call:
     scope: str
     inputs: list[Value]
     lowering: Lowering
-    steps: bool = False
     arguments: Mapping[str, object] = field(default_factory=dict)
     node: object = None
     takes_masks: bool = True

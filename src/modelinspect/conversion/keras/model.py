@@ -128,7 +128,6 @@ class Flow(Traversal[Value]):
             scope,
             given,
             self.lowering,
-            False,
             self.arguments,
             self.node,
             self.takes_masks,

@@ -24,6 +24,7 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.early import rewrite_early
+from modelinspect.conversion.passes.exchanges import move_exchanges
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.norms import JOINED, join_sums
 from modelinspect.conversion.passes.order import begin, gather, prepare, settle
@@ -57,6 +58,7 @@ def fuse(network: Network) -> None:
     share_integers(network)
     share(network, kinds=(0,))
     share_operators(network)
+    move_exchanges(network)
     capture(network)
     lend_zeros(network)
     share_factors(network)
@@ -275,11 +277,12 @@ class _Sweep(Moves):
     def product_of_sum(self, op: Op) -> bool:
         """Let a matrix product's bias take in the sum before it."""
         before = self._before_product(op, (ADD, SUB))
-        if before is None or op.inputs[2] is None:  # a product without a bias gets none so
+        if before is None:
             return False
         maker = self.makers.get(id(before.inputs[0]))
-        if id(before.output) in self.shared and maker is not None and maker.code == FULLY_CONNECTED:
-            return False  # the product before it takes it in first, as its bias
+        is_bias = maker is not None and maker.code == FULLY_CONNECTED
+        if is_bias and op.activation and not self.turns.sweep:
+            return False  # a turn too late: the product before it has taken it in by then, as its bias
         given, terms = before.inputs
         if (
             given is None
@@ -287,7 +290,7 @@ class _Sweep(Moves):
             or terms.constant is None
             or terms.vector is None
             or given.shape != before.output.shape
-            or (before.code == SUB and terms.shape)
+            or (terms.vector.size != 1 and (before.code == SUB or op.inputs[2] is None))
         ):
             return False
         location = op.output.location

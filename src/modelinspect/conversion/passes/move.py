@@ -279,7 +279,7 @@ class Moves:
         inner = self.makers.get(id(op.inputs[0])) if op.code == TRANSPOSE else None
         if inner is None or inner.code != TRANSPOSE or id(inner) in self.gone or inner.inputs[0] is None:
             return False
-        first, second = _order(inner), _order(op)
+        first, second = axes_of(inner), axes_of(op)
         if first is None or second is None or len(first) != len(second):
             return False
         order = [first[axis] for axis in second]
@@ -302,7 +302,7 @@ class Moves:
             return False
         for place, name in ((1, "adj_y"), (0, "adj_x")):
             inner = self.maker(op.inputs[place])
-            order = _order(inner) if inner is not None and inner.code == TRANSPOSE else None
+            order = axes_of(inner) if inner is not None and inner.code == TRANSPOSE else None
             if inner is None or order is None or inner.inputs[1] is None:
                 continue
             rank = len(order)
@@ -346,7 +346,7 @@ class Moves:
 
     def reshape_instead(self, op: Op) -> bool:
         """Reshape where an exchange of axes only moves those of size one."""
-        order, given = (_order(op), op.inputs[0]) if op.code == TRANSPOSE else (None, None)
+        order, given = (axes_of(op), op.inputs[0]) if op.code == TRANSPOSE else (None, None)
         if order is None or given is None or op.inputs[1] is None or min(given.shape) <= 0:
             return False
         moved = [axis for axis in order if given.shape[axis] != 1]
@@ -360,7 +360,7 @@ class Moves:
         return True
 
 
-def _order(op: Op) -> list[int] | None:
+def axes_of(op: Op) -> list[int] | None:
     """Return the order of axes that a transposition makes."""
     order = op.inputs[1].vector if len(op.inputs) > 1 and op.inputs[1] is not None else None
     given = op.inputs[0]

@@ -113,7 +113,9 @@ def join_normalization(moves: Moves, op: Op) -> bool:
         or not total.options.number("keep_dims")
     ):
         return False
-    op.output.location = fused(*(each.location for each in (op.output, square.output, axis, *parts)))
+    # a constant that equals others has an empty name here
+    names = (each.location or ("",) for each in (op.output, square.output, axis, *parts))
+    op.output.location = fused(*names)
     op.code, op.inputs = L2_NORMALIZATION, [x]
     op.options, op.number = options(L2_NORMALIZATION, {})
     moves.uses[id(root.output)] -= 1

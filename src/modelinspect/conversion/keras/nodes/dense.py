@@ -15,12 +15,11 @@ def _dense(t: Trace) -> Item:
     weight, given = t.call.need("kernel"), known(t.given.shape)
     if len(weight.shape) != 2 or not given:
         raise UnknownLayerError("a kernel of another rank")
-    if len(given) > 2 and not t.call.steps:
+    if len(given) > 2:
         read = t.read(weight, t.pick("Tensordot", "Cast"))
         made = tensordot(t, t.given, read)
     else:
-        op = "BatchMatMulV2" if t.call.steps else "MatMul"
-        made = t.node(op, [t.given, t.read(weight, "MatMul")], "MatMul")
+        made = t.node("MatMul", [t.given, t.read(weight, "MatMul")], "MatMul")
     if t.call.flag("use_bias", default=True):
         bias = t.call.need("bias")
         op, name = ("AddV2", "Add") if t.is_keras3 and prod(bias.shape) == 1 else ("BiasAdd", "BiasAdd")

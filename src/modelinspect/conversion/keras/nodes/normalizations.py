@@ -10,14 +10,13 @@ from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import Rule, Shape, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.groups import weighed_groups
 from modelinspect.conversion.keras.nodes.trace import TYPES, Trace, traced
-from modelinspect.conversion.network import Array, fused
+from modelinspect.conversion.network import Array
 from modelinspect.conversion.operators import (
     ADD,
     CONV,
     DEPTHWISE,
     FLOAT32,
     FULLY_CONNECTED,
-    L2_NORMALIZATION,
     TRANSPOSE_CONV,
 )
 
@@ -214,18 +213,13 @@ def _unit(t: Trace) -> Item:
 
 
 def unit(t: Trace, x: Item, axis: int, suffix: str, least: float) -> Item:
-    """Divide a tensor by the root of the sum of its squares along the last axis.
-
-    Of what Keras 2 writes the converter makes one operator.
-    """
+    """Divide a tensor by the root of the sum of its squares along the last axis."""
     if not t.is_keras3:
         name = f"l2_normalize{suffix}"
-        parts = ("/Square", "/Sum/reduction_indices", "/Sum", "/Maximum/y", "/Maximum", "/Rsqrt")
-        made = t.whole(L2_NORMALIZATION, [x], (name, *(f"{name}{part}" for part in parts)))
-        if least != LEAST:  # of two at once, which have their constants in common
-            shared = (f"{name}{parts[1]}", f"{name}{parts[3]}")
-            made.location = fused(tuple("" if one.endswith(shared) else one for one in made.location))
-        return made
+        total = t.reduce("Sum", t.node("Square", [x], f"{name}/Square"), axis, keep=True, name=f"{name}/Sum")
+        limit = t.constant(least, f"{name}/Maximum/y", FLOAT32)
+        root = t.node("Rsqrt", [t.node("Maximum", [total, limit], f"{name}/Maximum")], f"{name}/Rsqrt")
+        return t.node("Mul", [x, root], name)
     square = t.node("Square", [x], "Square")
     total = t.reduce("Sum", square, axis, keep=True, name=f"Sum{suffix}")
     root = t.node("Rsqrt", [total], "Rsqrt")

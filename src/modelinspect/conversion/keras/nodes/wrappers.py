@@ -41,12 +41,9 @@ def _all_at_once(call: Call, rules: Mapping[str, Rule]) -> Value:
     inner, kind, rule = _inner(call, rules)
     shape = call.given.shape
     within = replace(call, layer=inner, kind=kind, scope=f"{call.scope}/{inner.name}")
-    if shape[0] > 0:
-        if kind != "Dense" or len(shape) != 3:
-            raise UnknownLayerError("of a fixed batch")
-        return rule(replace(within, inputs=[call.given], steps=True))
     target = integers([-1, *shape[2:]], ())
-    flat = call.op(RESHAPE, [call.given, target], (-1, *shape[2:]), "Reshape")
+    samples = shape[0] * shape[1] if shape[0] > 0 else -1
+    flat = call.op(RESHAPE, [call.given, target], (samples, *shape[2:]), "Reshape")
     call.network.ops[-1].is_reshape = True
     made = known(rule(replace(within, inputs=[flat])).shape), call.network.ops[-1].output
     whole = (shape[0], shape[1], *made[0][1:])

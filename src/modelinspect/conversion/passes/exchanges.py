@@ -1,0 +1,43 @@
+"""Move exchanges of axes after what is computed with each element while operators are still TensorFlow's.
+
+Source: tensorflow/compiler/mlir/tensorflow/transforms/layout_optimization.cc. Of the operations that TFLite
+has, sums, ReLU and the hyperbolic tangent are marked as agnostic of the layout.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from modelinspect.conversion.network import Network, Op, Value
+from modelinspect.conversion.operators import ADD, RELU, TANH, TRANSPOSE
+from modelinspect.conversion.passes.move import axes_of
+from modelinspect.conversion.passes.unused import drop_dead
+
+_AGNOSTIC = frozenset((ADD, RELU, TANH))
+
+
+def move_exchanges(network: Network) -> None:
+    """Let an operator whose inputs all have their axes exchanged alike take them as they were."""
+    makers = {id(value): op for op in network.ops for value in op.outputs}
+    uses = Counter(id(value) for op in network.ops for value in op.inputs)
+    uses.update(id(value) for _, value in network.outputs)
+    ops: list[Op] = []
+    for op in network.ops:
+        ops.append(op)
+        turns = [makers.get(id(value)) for value in op.inputs] if op.code in _AGNOSTIC else []
+        exchanges = [turn for turn in turns if turn is not None and turn.code == TRANSPOSE]
+        axes = axes_of(exchanges[0]) if exchanges and len(exchanges) == len(turns) else None
+        outer = op.output
+        if axes is None or len(axes) != len(outer.shape) or any(axes_of(each) != axes for each in exchanges):
+            continue
+        lengths = dict(zip(axes, outer.shape, strict=True))
+        inner = Value(tuple(lengths[axis] for axis in sorted(axes)), outer.location, outer.kind)
+        first = exchanges[0]
+        # the last that nothing else takes is put behind the operator, else there is a new one
+        for each in exchanges:
+            outer.location = each.output.location if uses[id(each.output)] == 1 else outer.location
+        op.inputs, op.outputs = [each.inputs[0] for each in exchanges], [inner]
+        ops.append(Op(TRANSPOSE, [inner, first.inputs[1]], [outer], first.options, first.number))
+        makers[id(outer)] = ops[-1]
+    network.ops = ops
+    drop_dead(network)
