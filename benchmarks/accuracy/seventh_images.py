@@ -244,9 +244,7 @@ def supervised_contrastive(library: Any, draw: random.Random) -> Any:
     body = library.applications.ResNet50V2(include_top=False, weights=None, input_shape=(48, 48, 3))
     body = library.Model(body.input, body.get_layer("conv2_block3_out").output)
     given = library.Input(shape=(48, 48, 3))
-    encoder = library.Model(
-        given, k.GlobalAveragePooling2D()(body(start(given))), name="cifar10-encoder"
-    )
+    encoder = library.Model(given, k.GlobalAveragePooling2D()(body(start(given))), name="cifar10-encoder")
     encoder.trainable = False
     image = library.Input(shape=(48, 48, 3))
     x = k.Dropout(0.5)(encoder(image))

@@ -74,7 +74,13 @@ def model_garden_spine_net(library: Any, draw: random.Random) -> Any:
     x = k.MaxPooling2D(3, strides=2, padding="same")(unit(library, image, f, 7, 2))
     found = [(2, residual(x, f)), (2, residual(residual(x, f), f))]
     ends = []
-    for level, parents, is_end in ((3, (0, 1), 0), (4, (1, 2), 0), (2, (2, 3), 1), (3, (3, 4), 1), (4, (3, 5), 1)):
+    for level, parents, is_end in (
+        (3, (0, 1), 0),
+        (4, (1, 2), 0),
+        (2, (2, 3), 1),
+        (3, (3, 4), 1),
+        (4, (3, 5), 1),
+    ):
         filters = f * (level - 1)
         both = [resampled(found[one][1], found[one][0], level, filters) for one in parents]
         x = residual(k.Activation("relu")(k.Add()(both)), filters)

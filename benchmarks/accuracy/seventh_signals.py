@@ -193,7 +193,7 @@ def geron_shakespeare(library: Any, draw: random.Random) -> Any:
 
 
 def openvaccine_gru(library: Any, draw: random.Random) -> Any:
-    """OpenVaccine: three codes of each base share a table, GRUs in both directions, the first steps scored."""
+    """OpenVaccine: three codes of each base share a table, GRUs both ways, the first steps scored."""
     k, f, units = library.layers, functions(library), draw.choice((12, 16))
     bases = library.Input((40, 3), batch_size=1, dtype="int32")
     x = f.reshape(k.Embedding(input_dim=14, output_dim=20)(bases), (-1, 40, 60))
@@ -233,7 +233,7 @@ def gru4rec(library: Any, draw: random.Random) -> Any:
 
 
 def lstnet(library: Any, draw: random.Random) -> Any:
-    """LSTNet whole: a GRU over all steps, another over every sixth step, and a linear part for each series."""
+    """LSTNet whole: a GRU over all steps, another over every sixth step, and a linear part."""
     k, f, units, series = library.layers, functions(library), draw.choice((12, 16)), 6
     steps = library.Input((29, series), batch_size=1)
     x = k.Conv2D(12, (6, series), activation="relu")(k.Reshape((29, series, 1))(steps))
@@ -305,8 +305,7 @@ def riiid_saint(library: Any, draw: random.Random) -> Any:
 
     def attend(query: Any, value: Any) -> Any:
         heads = k.MultiHeadAttention(2, width // 2, dropout=0.1)
-        query = k.LayerNormalization()(k.Add()([query, heads(query, value, use_causal_mask=True)]))
-        return query
+        return k.LayerNormalization()(k.Add()([query, heads(query, value, use_causal_mask=True)]))
 
     def dense(x: Any) -> Any:
         y = k.Dropout(0.1)(k.Dense(width)(k.Dense(2 * width, activation="relu")(x)))
