@@ -1,7 +1,7 @@
 """Image classifiers of the seventh set, and networks with bodies of `keras.applications`.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
-trained weights.
+A kind of network is named after its builder, which takes the library (tf_keras or keras) and
+a source of random numbers, and returns a model without trained weights.
 """
 
 from __future__ import annotations
@@ -286,26 +286,3 @@ def melanoma_meta(library: Any, draw: random.Random) -> Any:
         y = k.Dropout(0.2)(k.Activation("relu")(k.BatchNormalization()(k.Dense(units)(y))))
     x = k.Dense(32, activation="relu")(f.concatenate([x, y], axis=1))
     return library.Model([image, facts], k.Dense(1, activation="sigmoid")(k.Dropout(0.2)(x)))
-
-
-BUILDERS = (
-    mnist_convnet,
-    shift_vit,
-    gau_gan_discriminator,
-    cycle_gan_discriminator,
-    simple_audio,
-    digit_classifier,
-    iris_landmarks,
-    tiny_conv_speech,
-    person_detect_grey,
-    drone_collision,
-    visual_wake_mcunet,
-    chollet_dogs_cats,
-    d2l_nin,
-    digit_ensemble,
-    supervised_contrastive,
-    fomo,
-    ranzcr_multi_output,
-    melanoma_meta,
-)
-"""The builders; a kind of network is named after its builder."""

@@ -1,7 +1,7 @@
 """Networks of the seventh set whose answer is a map: segmentation, objects, music and separated sounds.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
-trained weights.
+A kind of network is named after its builder, which takes the library (tf_keras or keras) and
+a source of random numbers, and returns a model without trained weights.
 """
 
 from __future__ import annotations
@@ -201,15 +201,3 @@ def audio_seg_unet(library: Any, draw: random.Random) -> Any:
         )
         ends.append(k.Multiply(name=f"{name}_spectrogram")([x, sound]))
     return library.Model(sound, ends)
-
-
-BUILDERS = (
-    bas_net,
-    model_garden_spine_net,
-    hair_segmentation,
-    objectron,
-    foster_muse_gan,
-    salt_u_net,
-    audio_seg_unet,
-)
-"""The builders; a kind of network is named after its builder."""

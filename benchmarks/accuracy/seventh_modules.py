@@ -1,7 +1,7 @@
 """Networks of the seventh set that are SavedModels only, after examples, tutorials and books.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model that
-was called once.
+A kind of network is named after its builder, which takes the library (tf_keras or keras) and
+a source of random numbers, and returns a model that was called once.
 """
 
 from __future__ import annotations
@@ -275,15 +275,3 @@ def called(model: Any, *shape: int, dtype: str = "float32") -> Any:
     """Call a model once, which makes its variables and its signature."""
     model(np.zeros((1, *shape), dtype))
     return model
-
-
-BUILDERS = (
-    patch_convnet,
-    video_transformer,
-    decision_forest,
-    pixel_cnn,
-    anomaly_autoencoder,
-    nmt_attention,
-    foster_cvae,
-)
-"""The builders; a kind of network is named after its builder."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
@@ -32,6 +33,7 @@ from benchmarks.accuracy.fourth_weights import assign, turn_of  # noqa: E402
 from benchmarks.accuracy.recorded_networks import NetworkSet  # noqa: E402
 from benchmarks.accuracy.set_runs import run  # noqa: E402
 from benchmarks.accuracy.seventh_draw import drawn  # noqa: E402
+from benchmarks.accuracy.third_images import Builder  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network  # noqa: E402
 
 MODULES = (
@@ -42,10 +44,16 @@ MODULES = (
     seventh_modules,
     seventh_research,
 )
-BUILDERS = {
-    "x-" + builder.__name__.replace("_", "-"): builder for module in MODULES for builder in module.BUILDERS
-}
-KINDS = {kind: (group, BUILDERS[kind]) for kind, group in drawn().items()}
+
+
+def builder(kind: str) -> Builder:
+    """Return the function that builds a kind of network and has its name."""
+    name = kind.removeprefix("x-").replace("-", "_")
+    (found,) = (getattr(module, name) for module in MODULES if hasattr(module, name))
+    return cast("Builder", found)
+
+
+KINDS = {kind: (group, builder(kind)) for kind, group in drawn().items()}
 
 
 def networks(keras: int) -> Iterator[tuple[int, Network]]:

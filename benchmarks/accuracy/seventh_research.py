@@ -1,7 +1,8 @@
 """Networks of the seventh set that are SavedModels only, after research code and libraries.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model that
-was called once, or a ``tf.Module`` whose ``__call__`` has a signature.
+A kind of network is named after its builder, which takes the library (tf_keras or keras) and
+a source of random numbers, and returns a model that was called once, or a ``tf.Module`` whose
+``__call__`` has a signature.
 """
 
 from __future__ import annotations
@@ -330,16 +331,3 @@ def weight_standardized_resnet(library: Any, draw: random.Random) -> Any:
     for filters, strides in ((f, 1), (2 * f, 2), (3 * f, 2)):
         x = Block(filters, strides)(x)
     return library.Model(image, k.Dense(10)(k.GlobalAveragePooling2D()(x)))
-
-
-BUILDERS = (
-    rainbow_noisy,
-    tfrs_dcn,
-    autoformer_decomp,
-    gnn_message_passing,
-    mlp_module_sonnet,
-    slot_attention,
-    normalizing_flow,
-    weight_standardized_resnet,
-)
-"""The builders; a kind of network is named after its builder."""

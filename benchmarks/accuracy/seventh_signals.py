@@ -1,7 +1,8 @@
 """Networks of the seventh set that read sounds, biosignals, series, words and other sequences.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
-trained weights. What is recurrent has a batch of one, as the converter's guide asks.
+A kind of network is named after its builder, which takes the library (tf_keras or keras) and
+a source of random numbers, and returns a model without trained weights. What is recurrent has a
+batch of one, as the converter's guide asks.
 """
 
 from __future__ import annotations
@@ -343,31 +344,3 @@ def model_maker_text_average(library: Any, draw: random.Random) -> Any:
     layers = [k.Embedding(1000, width), k.GlobalAveragePooling1D(), k.Dense(width, activation="relu")]
     words = library.Input((64,), dtype="int32", name="input_ids")
     return library.Sequential([words, *layers, k.Dropout(0.2), k.Dense(3, activation="softmax")])
-
-
-BUILDERS = (
-    mel_gan_generator,
-    sound_classification_app,
-    anomaly_vibration,
-    glucose,
-    ecg_net_ribeiro,
-    ppg_heart_rate,
-    crepe_tiny_pitch,
-    musicnn,
-    mcdcnn,
-    time_cnn,
-    face_blend_shapes,
-    riiid_saint,
-    bst,
-    model_maker_text_average,
-    time_series_residual,
-    model_garden_deep_speech,
-    geron_shakespeare,
-    openvaccine_gru,
-    kws_streaming_mha,
-    gru4rec,
-    lstnet,
-    cnn_lstm_sales,
-    deep_ar_gaussian,
-)
-"""The builders; a kind of network is named after its builder."""

@@ -1,7 +1,7 @@
 """Networks of the seventh set that read rows of numbers and codes.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
-trained weights.
+A kind of network is named after its builder, which takes the library (tf_keras or keras) and
+a source of random numbers, and returns a model without trained weights.
 """
 
 from __future__ import annotations
@@ -161,20 +161,3 @@ def pnn(library: Any, draw: random.Random) -> Any:
     for units in (64, 32):
         x = k.Dropout(0.1)(k.BatchNormalization()(k.Dense(units, activation="relu")(x)))
     return library.Model([*codes, numbers], k.Dense(1, activation="sigmoid", use_bias=False)(x))
-
-
-BUILDERS = (
-    text_extraction_head,
-    overfit_and_underfit,
-    imbalanced_data,
-    model_garden_ncf,
-    hello_world_sine,
-    chollet_reuters,
-    geron_stacked_autoencoder,
-    geron_hashing_autoencoder,
-    ubiquant_mlp,
-    ddpg_actor_critic,
-    nfm,
-    pnn,
-)
-"""The builders; a kind of network is named after its builder."""
