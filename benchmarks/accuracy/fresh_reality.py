@@ -7,9 +7,10 @@ usage: python benchmarks/accuracy/fresh_reality.py [--set SET] [--write | --firs
 The set is that of `fresh_networks.py` unless ``--set`` names that of `second_networks.py`,
 `third_networks.py`, `fourth_networks.py`, `fifth_networks.py`, `sixth_networks.py` or `seventh_networks.py`
 (``second`` to ``seventh``), which no rule and no stated error was made with. Its networks are read from the
-folder that ``--made`` names, where `NAME_networks.py` converted them, or from ``NAME_bases.tar.xz``. ``--write`` puts the
-tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
-`modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first set.
+folder that ``--made`` names, where `NAME_networks.py` converted them, or from ``NAME_bases.tar.xz``.
+``--write`` puts the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each
+class of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first
+set.
 ``--first`` adds what is predicted of new networks to ``NAME_first.csv`` of the set: run it before a rule is
 changed because of them. A network keeps its first prediction there for good: the page shows what a user with
 such a network would have seen.
