@@ -2,7 +2,7 @@
 
 usage: python benchmarks/accuracy/seventh_draw.py
 
-``seventh_list.csv`` has 172 public examples of twelve kinds of sources, with the class of each and thereby
+``seventh_list.csv`` has 172 public examples of thirteen kinds of sources, with the class of each and thereby
 whether it is written as a file of Keras or only as a SavedModel (``exported``). The list was committed before
 the first builder was written, and the seed is the day on which that was. Whoever runs this file sees the 75
 numbers that were drawn; nothing was drawn again.
