@@ -5,11 +5,12 @@ usage: python benchmarks/accuracy/fresh_reality.py [--set SET] [--write | --firs
        python benchmarks/accuracy/fresh_reality.py --calibrate
 
 The set is that of `fresh_networks.py` unless ``--set`` names that of `second_networks.py`,
-`third_networks.py`, `fourth_networks.py`, `fifth_networks.py` or `sixth_networks.py` (``second`` to
-``sixth``), which no rule and no stated error was made with. Its networks are read from the folder that
-``--made`` names, where `NAME_networks.py` converted them, or from ``NAME_bases.tar.xz``. ``--write`` puts the
-tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
-`modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first set.
+`third_networks.py`, `fourth_networks.py`, `fifth_networks.py`, `sixth_networks.py` or `seventh_networks.py`
+(``second`` to ``seventh``), which no rule and no stated error was made with. Its networks are read from the
+folder that ``--made`` names, where `NAME_networks.py` converted them, or from ``NAME_bases.tar.xz``.
+``--write`` puts the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each
+class of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first
+set.
 ``--first`` adds what is predicted of new networks to ``NAME_first.csv`` of the set: run it before a rule is
 changed because of them. A network keeps its first prediction there for good: the page shows what a user with
 such a network would have seen.
@@ -37,11 +38,12 @@ from benchmarks.accuracy.plan_reality import show  # noqa: E402
 from benchmarks.accuracy.public_kinds import PUBLIC  # noqa: E402
 from benchmarks.accuracy.recorded_networks import NetworkSet, sizes, suffix, unpacked  # noqa: E402
 from benchmarks.accuracy.second_networks import SECOND  # noqa: E402
+from benchmarks.accuracy.seventh_networks import SEVENTH  # noqa: E402
 from benchmarks.accuracy.sixth_networks import SIXTH  # noqa: E402
 from benchmarks.accuracy.third_networks import THIRD  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
-SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH, FIFTH, SIXTH)}
+SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)}
 CLASSES = {kind: group for which in SETS.values() for kind, (group, _) in which.builders.items()}
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
 FIRST_BEGIN, FIRST_END = (
@@ -53,7 +55,7 @@ SHOWN_FIRST = {
         f"<!-- table: benchmarks/accuracy/fresh_reality.py, {name} set -->\n",
         f"<!-- end of {name} set -->\n",
     )
-    for name in ("second", "third", "fourth", "fifth", "sixth")
+    for name in ("second", "third", "fourth", "fifth", "sixth", "seventh")
 }
 """The sets of which only first predictions are shown, and what is around their tables."""
 SECOND_BEGIN, SECOND_END = SHOWN_FIRST["second"]
