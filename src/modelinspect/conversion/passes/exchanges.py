@@ -33,7 +33,7 @@ def move_exchanges(network: Network) -> None:
         lengths = dict(zip(axes, outer.shape, strict=True))
         inner = Value(tuple(lengths[axis] for axis in sorted(axes)), outer.location, outer.kind)
         first = exchanges[0]
-        # the last that nothing else takes is put behind the operator, else there is a new one
+        # the last that nothing else takes is put after the operator, else there is a new one
         for each in exchanges:
             outer.location = each.output.location if uses[id(each.output)] == 1 else outer.location
         op.inputs, op.outputs = [each.inputs[0] for each in exchanges], [inner]
