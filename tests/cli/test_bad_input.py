@@ -13,7 +13,7 @@ import pytest
 
 from modelinspect import api
 from modelinspect.core.limits import Limits
-from modelinspect.sources import local
+from modelinspect.sources import local_files
 from tests.support.cli import CliResult, run_cli
 from tests.support.fixtures import fixture_path
 
@@ -105,7 +105,7 @@ def test_a_file_without_permission_says_so(
         raise PermissionError(13, "Permission denied", str(path))
 
     path = model(tmp_path)
-    monkeypatch.setattr(local.os, "open", refuse)
+    monkeypatch.setattr(local_files.os, "open", refuse)
     assert "Permission denied" in refused(run_cli(command, path))
 
 

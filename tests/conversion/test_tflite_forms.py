@@ -23,7 +23,7 @@ from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.tree import read_tree
 from modelinspect.core.limits import Limits
 from modelinspect.formats.tflite.schema import schema
-from modelinspect.sources.local import LocalSource
+from modelinspect.sources.local_files import LocalSource
 from tests.support.fixtures import fixture_names, fixture_path
 
 CONVERTED = [

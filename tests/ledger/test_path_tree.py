@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from modelinspect.analyses.explain.partition import _words
 from modelinspect.analyses.explain.paths import words_of
 from modelinspect.core.paths import PathId, PathTable
-from modelinspect.ledger.path_tree import path_tree
-from modelinspect.ledger.rollup import structure, structures_of
+from modelinspect.ledger.rollup import path_tree, structure, structures_of
 
 NAMES = [
     "a",

@@ -19,7 +19,7 @@ from modelinspect.shrinking.hdf5_copy import Rewrite
 from modelinspect.shrinking.hdf5_filters import CHUNK_MOST, chunk_shape
 from modelinspect.shrinking.hdf5_witness import compare_hdf5
 from modelinspect.shrinking.proof import UnprovedError
-from modelinspect.sources.local import LocalSource
+from modelinspect.sources.local_files import LocalSource
 from tests.support.fixtures import fixture_names, fixture_path
 
 MODELS = [name for name in fixture_names(suffix=".h5") if not name.startswith(("hdf5_structures", "unsafe"))]

@@ -12,7 +12,7 @@ from modelinspect.core.tensors import Stream, WindowStep
 from modelinspect.errors import FormatError, LimitError, LocationError, SourceChangedError
 from modelinspect.sources.base import MemorySource, Source, WindowSource
 from modelinspect.sources.files import MemoryFiles
-from modelinspect.sources.local import LocalSource
+from modelinspect.sources.local_files import LocalSource
 from modelinspect.sources.opening import open_location
 
 DATA = bytes(range(256)) * 3

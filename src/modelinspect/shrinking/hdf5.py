@@ -32,7 +32,7 @@ from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName
 from modelinspect.shrinking.training import Strip, strip_model, strip_store
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
-from modelinspect.sources.local import LocalSource
+from modelinspect.sources.local_files import LocalSource
 
 
 def shrink_hdf5(job: Job) -> Witness:

@@ -27,7 +27,7 @@ from modelinspect.shrinking.zip_files import (
 )
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
-from modelinspect.sources.local import LocalSource
+from modelinspect.sources.local_files import LocalSource
 
 _CONFIG_MOST = 64 * MIB
 

@@ -17,7 +17,7 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.tflite.labels import MODEL
 from modelinspect.formats.tflite.model import read_model
 from modelinspect.formats.tflite.schema import schema
-from modelinspect.sources.local import LocalSource
+from modelinspect.sources.local_files import LocalSource
 from tests.support.fixtures import fixture_names, fixture_path
 
 PATHS = [

@@ -19,8 +19,7 @@ from modelinspect.core.names import FINGERPRINT_PB, KERAS_METADATA_PB
 from modelinspect.core.paths import ROOT, PathId
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Storage
-from modelinspect.ledger.path_tree import PathTree, path_tree
-from modelinspect.ledger.rollup import structure, structures_of
+from modelinspect.ledger.rollup import PathTree, path_tree, structure, structures_of
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 

@@ -12,12 +12,11 @@ from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.datatypes import read_datatype
 from modelinspect.encodings.hdf5.element_types import Dataspace, Datatype
-from modelinspect.encodings.hdf5.globalheap import GlobalHeaps
+from modelinspect.encodings.hdf5.globalheap import GlobalHeaps, heap_pointers
 from modelinspect.encodings.hdf5.headers import SHARED, Message
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS, read_dataspace
 from modelinspect.encodings.hdf5.model import Attribute
 from modelinspect.encodings.hdf5.numbers import text
-from modelinspect.encodings.hdf5.pointers import heap_pointers
 from modelinspect.encodings.hdf5.sharing import SharedMessages, read_place
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, State
 from modelinspect.errors import FormatError

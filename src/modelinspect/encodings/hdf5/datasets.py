@@ -13,6 +13,7 @@ from modelinspect.encodings.hdf5.attributes import MessageReader
 from modelinspect.encodings.hdf5.chunks import ChunkIndex
 from modelinspect.encodings.hdf5.element_types import Dataspace, Datatype
 from modelinspect.encodings.hdf5.filters import decode
+from modelinspect.encodings.hdf5.globalheap import heap_pointers
 from modelinspect.encodings.hdf5.headers import Header, Message
 from modelinspect.encodings.hdf5.messages import (
     MESSAGE_LABELS,
@@ -26,7 +27,6 @@ from modelinspect.encodings.hdf5.messages import (
 )
 from modelinspect.encodings.hdf5.model import Attribute, Chunks, Dataset, ExternalFile, Filter, LayoutKind
 from modelinspect.encodings.hdf5.numbers import text
-from modelinspect.encodings.hdf5.pointers import heap_pointers
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, TENSOR_DATA, State
 from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.encodings.hdf5.symbols import finish_local_heap, local_heap_header_size, read_local_heap

@@ -1,5 +1,5 @@
 """Find the attributes of a node in its bytes, and the constants in them; keep what is known of attributes by
-their bytes, and of the endings of nodes that are made of them.
+their bytes, and of the endings of nodes that are made of them: other nodes end alike.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import message, message_class
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, check, scan
 from modelinspect.formats.graph.constants import Constant, find_constant
-from modelinspect.formats.graph.endings import Ending, Held
 from modelinspect.formats.graph.node_columns import ATTR, SHORT
 
 BYTES_VALUE = 2 << 3 | 2
@@ -160,7 +159,7 @@ def compose(
     ``places``; None for strings, programs and more constants than one.
     """
     rows: list[tuple[int, int, int, int, bool]] = []
-    held: Held | None = None
+    held: _Held | None = None
     entry = 0, 0
     for part, ((offset, size), known) in enumerate(zip(places, attributes, strict=True)):
         end = offset + size
@@ -171,7 +170,7 @@ def compose(
                 return None
             shift = end - known.size
             suffix = "" if known.part == "attr value" else f":{known.part.removeprefix('attr ')}"
-            held, entry = Held(constant, shift, suffix), (shift, end)
+            held, entry = _Held(constant, shift, suffix), (shift, end)
             for begin, stop, _ in constant.extents:
                 rows.append((offset, shift + begin - offset, RegionKind.GRAPH.code, part, False))
                 rows.append((shift + begin, stop - begin, RegionKind.TENSOR_DATA.code, part, True))
@@ -181,3 +180,79 @@ def compose(
     skeletons = tuple(sorted(known.skeleton for known in attributes if not known.constants))
     parts = tuple(known.part for known in attributes)
     return Ending(tuple(rows), parts, skeletons, functions, held, entry, b"\0".join(skeletons))
+
+
+_SIZE = 2_048
+_COUNT = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A constant of an attribute: its offsets count from ``shift`` after the first attribute's tag;
+    ``suffix`` ends its name.
+    """
+
+    constant: Constant
+    shift: int
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The attributes of a node: their regions, the parts of their paths, and what a body needs of them."""
+
+    rows: tuple[tuple[int, int, int, int, bool], ...]
+    """Offset from the first attribute, size, code of the kind, which of ``parts``, whether the constant's."""
+    parts: tuple[str, ...]
+    skeletons: tuple[bytes, ...]
+    functions: tuple[str, ...]
+    held: _Held | None = None
+    """The one constant, which has one extent at most."""
+    entry: tuple[int, int] = (0, 0)
+    """Where the entry is whose bytes are a skeleton too; nowhere where ``skeletons`` are all."""
+    joined: bytes = b""
+    """The skeletons one after another, where they are all."""
+
+    def skeleton(self, data: bytes) -> bytes:
+        """Return the attributes without the names of functions; ``data`` are their bytes."""
+        begin, end = self.entry
+        return b"\0".join(sorted((*self.skeletons, data[begin:end]))) if end else self.joined
+
+
+class Endings:
+    """The endings that are known: by their bytes, or by their bytes but for the elements of a constant."""
+
+    __slots__ = ("_count", "_holes", "_whole")
+
+    def __init__(self) -> None:
+        self._whole: dict[bytes, Ending] = {}
+        self._holes: dict[int, dict[tuple[int, int], dict[bytes, Ending]]] = {}
+        self._count = 0
+
+    def find(self, data: bytes) -> Ending | None:
+        """Return what is known of attributes."""
+        found = self._whole.get(data)
+        if found is None:
+            for (begin, end), known in self._holes.get(len(data), {}).items():
+                found = known.get(data[:begin] + data[end:])
+                if found is not None:
+                    break
+        return found
+
+    def learn(self, data: bytes, ending: Ending) -> None:
+        """Keep an ending, with a hole where the elements of its constant are as they are in memory."""
+        if self._count >= _COUNT:
+            self._whole.clear()
+            self._holes.clear()
+            self._count = 0
+        held = ending.held
+        if held is not None and held.constant.is_raw and len(held.constant.extents) == 1:
+            begin, end, _ = held.constant.extents[0]
+            hole = begin + held.shift, end + held.shift
+            rest = data[: hole[0]] + data[hole[1] :]
+            if len(rest) <= _SIZE:
+                self._holes.setdefault(len(data), {}).setdefault(hole, {})[rest] = ending
+                self._count += 1
+        elif len(data) <= _SIZE:
+            self._whole[data] = ending
+            self._count += 1

@@ -20,8 +20,7 @@ from modelinspect.encodings.protobuf.wire import Wire
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant
-from modelinspect.formats.graph.endings import Ending, Endings
-from modelinspect.formats.graph.node_attributes import Attribute, KnownAttributes, compose
+from modelinspect.formats.graph.node_attributes import Attribute, Ending, Endings, KnownAttributes, compose
 from modelinspect.formats.graph.node_columns import (
     ATTR,
     INPUT,

@@ -16,10 +16,10 @@ import numpy
 import tensorflow as tf
 
 from modelinspect.core.names import CONFIG_JSON, WEIGHTS_H5, WEIGHTS_INDEX
-from modelinspect.pruning.data import InputFacts, OutputFacts, Samples
+from modelinspect.pruning.data import Samples
 from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.events import WeightSparsity
-from modelinspect.pruning.job import Job, Training
+from modelinspect.pruning.job import Job
 from modelinspect.pruning.magnitude.callback import MagnitudePruning
 from modelinspect.pruning.magnitude.choice import Choice, choices_of, wish_of
 from modelinspect.pruning.magnitude.kernels import Unit, find_units
@@ -29,17 +29,18 @@ from modelinspect.pruning.methods import Stage
 from modelinspect.pruning.modelfile import ModelFile, ModelKind, look_at, refuse_code
 from modelinspect.pruning.schedules import ConstantSchedule, PolynomialSchedule, Schedule
 from modelinspect.pruning.selection import Decision, LayerFacts, Pattern, WeightFacts, select
-from modelinspect.pruning.worker import keras_saving, networks, training
+from modelinspect.pruning.worker import keras_saving, networks
 from modelinspect.pruning.worker.code import custom_objects
 from modelinspect.pruning.worker.networks import Network
 from modelinspect.pruning.worker.reasons import reason_of
-from modelinspect.pruning.worker.run import Train
+from modelinspect.pruning.worker.run import Engine, Train
 
 
-class KerasEngine:
+class KerasEngine(Engine):
     """Prunes the network itself, once its original is saved."""
 
-    problems: tuple[type[Exception], ...] = (ValueError, TypeError, RuntimeError, tf.errors.OpError)
+    keras = keras
+    problems = (ValueError, TypeError, RuntimeError, tf.errors.OpError)
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -65,12 +66,6 @@ class KerasEngine:
             return networks.build(job.model, keras)
         return _load(Path(job.model), allow_code=job.allow_code, code=job.code, warn=self.warnings.append)
 
-    def inputs_of(self, network: Network) -> list[InputFacts]:
-        return training.inputs_of(network, keras)
-
-    def outputs_of(self, network: Network, loss: str | None) -> list[OutputFacts]:
-        return training.outputs_of(network, loss)
-
     def decide(self, network: Network, job: Job) -> tuple[Decision, ...]:
         units = find_units(network)
         choices = choices_of(units, wish_of(job.schedule.sparsity, None, None, None), job.pattern)
@@ -78,23 +73,6 @@ class KerasEngine:
 
     def clone(self, network: Network) -> Network:
         return keras_saving.clone(network)
-
-    def compile(self, network: Network, training_: Training, losses: list[str]) -> None:
-        training.compile_for(network, training_, losses, keras)
-
-    def fit(
-        self,
-        network: Network,
-        samples: Samples,
-        job: Job,
-        epochs: int,
-        report: Callable[[int, int], None],
-        callbacks: Sequence[object],
-    ) -> int:
-        return training.fit(network, samples, epochs, job.batch_size, job.seed, report, callbacks, keras)
-
-    def evaluate(self, network: Network, samples: Samples) -> tuple[float, float | None, str]:
-        return training.evaluate(network, samples)
 
     def pruned(
         self,
@@ -122,12 +100,12 @@ class KerasEngine:
             prune(network, job.schedule.sparsity, **pattern)
         else:
             has_state = bool(getattr(network.optimizer, "built", False))
-            self.compile(network, job.training, losses)
+            self.compile(network, job, losses)
             train(network, (MagnitudePruning(**_arguments(schedule), **pattern),))
             if (
                 not has_state
             ):  # compare like with like: the original was saved without the state of an optimizer
-                self.compile(network, job.training, losses)
+                self.compile(network, job, losses)
         yield Stage.PRUNED, network
 
     def count_zeros(self, network: Network, decisions: Sequence[Decision]) -> tuple[WeightSparsity, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from modelinspect.pruning.data import (
@@ -26,10 +27,11 @@ from modelinspect.pruning.events import (
     WarningEvent,
     WeightSparsity,
 )
-from modelinspect.pruning.job import Job, Training
+from modelinspect.pruning.job import Job
 from modelinspect.pruning.methods import Stage
 from modelinspect.pruning.schedules import ConstantSchedule, Schedule, schedule_warnings
 from modelinspect.pruning.selection import Decision
+from modelinspect.pruning.worker import training
 from modelinspect.pruning.worker.networks import Network
 from modelinspect.pruning.worker.reasons import reason_of
 from modelinspect.pruning.worker.saver import Saver, Send
@@ -42,7 +44,10 @@ Train = Callable[[Network, Sequence[object]], int]
 
 
 class Engine(Protocol):
-    """What differs between tf_keras with tfmot and Keras 3."""
+    """What pruning does with tf_keras and tfmot, or with Keras 3; a subclass for each says what differs."""
+
+    keras: ModuleType
+    """``keras`` or ``tf_keras``."""
 
     problems: tuple[type[Exception], ...]
     """What training and evaluating may raise for a network that does not fit its samples."""
@@ -58,9 +63,11 @@ class Engine(Protocol):
 
     def inputs_of(self, network: Network) -> list[InputFacts]:
         """Describe what the network takes."""
+        return training.inputs_of(network, self.keras)
 
     def outputs_of(self, network: Network, loss: str | None) -> list[OutputFacts]:
         """Describe what the network gives, and the loss of each."""
+        return training.outputs_of(network, loss)
 
     def decide(self, network: Network, job: Job) -> tuple[Decision, ...]:
         """Decide for each layer. Raises `JobError`."""
@@ -68,8 +75,9 @@ class Engine(Protocol):
     def clone(self, network: Network) -> Network:
         """Return a network with its own variables and the same values."""
 
-    def compile(self, network: Network, training: Training, losses: list[str]) -> None:
+    def compile(self, network: Network, job: Job, losses: list[str]) -> None:
         """Compile with the job's optimizer."""
+        training.compile_for(network, job.training, losses, self.keras)
 
     def fit(
         self,
@@ -81,9 +89,11 @@ class Engine(Protocol):
         callbacks: Sequence[object],
     ) -> int:
         """Train, and return the steps done."""
+        return training.fit(network, samples, epochs, job.batch_size, job.seed, report, callbacks, self.keras)
 
     def evaluate(self, network: Network, samples: Samples) -> tuple[float, float | None, str]:
         """Return loss, metric and the metric's name on the samples held back."""
+        return training.evaluate(network, samples)
 
     def pruned(
         self,
@@ -152,7 +162,7 @@ class _Run:
         for message in engine.warnings:
             self.send(WarningEvent(message))
         if job.is_architecture or job.baseline_epochs or getattr(network, "optimizer", None) is None:
-            engine.compile(network, job.training, self.losses)
+            engine.compile(network, job, self.losses)
         if job.baseline_epochs:
             self._fit("training the original", job.baseline_epochs, network, ())
         self._stage(Stage.ORIGINAL, network)
@@ -191,7 +201,7 @@ class _Run:
         judge = network
         if getattr(network, "optimizer", None) is None:
             judge = self.engine.clone(network)  # compiling the network itself would change what is saved
-            self.engine.compile(judge, self.job.training, self.losses)
+            self.engine.compile(judge, self.job, self.losses)
         try:
             return self.engine.evaluate(judge, self.samples)
         except self.engine.problems as problem:

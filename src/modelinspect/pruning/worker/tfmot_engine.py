@@ -15,26 +15,27 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from modelinspect.pruning.data import InputFacts, OutputFacts, Samples
+from modelinspect.pruning.data import Samples
 from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.events import WeightSparsity
-from modelinspect.pruning.job import Job, Training
+from modelinspect.pruning.job import Job
 from modelinspect.pruning.methods import Stage
 from modelinspect.pruning.modelfile import ModelFile, ModelKind, look_at, refuse_code
 from modelinspect.pruning.schedules import Schedule
 from modelinspect.pruning.selection import Decision, select
-from modelinspect.pruning.worker import networks, training, wrapping
+from modelinspect.pruning.worker import networks, wrapping
 from modelinspect.pruning.worker.code import custom_objects
 from modelinspect.pruning.worker.conversion import REPRESENTATIVE, configure
 from modelinspect.pruning.worker.networks import Network
 from modelinspect.pruning.worker.reasons import reason_of
-from modelinspect.pruning.worker.run import Train
+from modelinspect.pruning.worker.run import Engine, Train
 
 
-class TfmotEngine:
+class TfmotEngine(Engine):
     """Wraps, trains and strips."""
 
-    problems: tuple[type[Exception], ...] = (ValueError, TypeError, RuntimeError, tf.errors.OpError)
+    keras = tf_keras
+    problems = (ValueError, TypeError, RuntimeError, tf.errors.OpError)
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -57,34 +58,11 @@ class TfmotEngine:
             return networks.build(job.model, tf_keras)
         return _load(Path(job.model), allow_code=job.allow_code, code=job.code)
 
-    def inputs_of(self, network: Network) -> list[InputFacts]:
-        return training.inputs_of(network, tf_keras)
-
-    def outputs_of(self, network: Network, loss: str | None) -> list[OutputFacts]:
-        return training.outputs_of(network, loss)
-
     def decide(self, network: Network, job: Job) -> tuple[Decision, ...]:
         return select(wrapping.layer_facts(network), job.selection, job.pattern)
 
     def clone(self, network: Network) -> Network:
         return wrapping.clone(network)
-
-    def compile(self, network: Network, training_: Training, losses: list[str]) -> None:
-        training.compile_for(network, training_, losses, tf_keras)
-
-    def fit(
-        self,
-        network: Network,
-        samples: Samples,
-        job: Job,
-        epochs: int,
-        report: Callable[[int, int], None],
-        callbacks: Sequence[object],
-    ) -> int:
-        return training.fit(network, samples, epochs, job.batch_size, job.seed, report, callbacks, tf_keras)
-
-    def evaluate(self, network: Network, samples: Samples) -> tuple[float, float | None, str]:
-        return training.evaluate(network, samples)
 
     def pruned(
         self,
@@ -96,7 +74,7 @@ class TfmotEngine:
         train: Train,
     ) -> Iterator[tuple[Stage, Network]]:
         wrapped = wrapping.wrap(wrapping.clone(network), decisions, schedule, job.pattern)
-        self.compile(wrapped, job.training, losses)
+        self.compile(wrapped, job, losses)
         if job.training.one_shot:
             wrapping.prune_at_once(wrapped)
         else:
