@@ -127,9 +127,9 @@ def ddpg_actor_critic(library: Any, draw: random.Random) -> Any:
     return library.Model(state, [action, k.Dense(1)(x)])
 
 
-def _fields(library: Any, width: int) -> tuple[list[Any], Any, list[Any], Any]:
+def _fields(library: Any, width: int, least: int) -> tuple[list[Any], Any, list[Any], Any]:
     """Return the inputs of codes and of numbers, a vector for each code, and the linear part of DeepCTR."""
-    k, sizes = library.layers, (120, 40, 300, 8, 60)
+    k, sizes = library.layers, (120, 40, 300, least, 60)
     codes = [library.Input((1,), dtype="int32", name=f"C{number}") for number in range(len(sizes))]
     numbers = library.Input((6,), name="dense_feature")
     vectors = [k.Embedding(size, width)(code) for size, code in zip(sizes, codes, strict=True)]
@@ -141,7 +141,7 @@ def _fields(library: Any, width: int) -> tuple[list[Any], Any, list[Any], Any]:
 def nfm(library: Any, draw: random.Random) -> Any:
     """NFM: half of the squared sum less the sum of squares is a vector, which dense layers read."""
     k, f = library.layers, functions(library)
-    codes, numbers, vectors, line = _fields(library, draw.choice((8, 12)))
+    codes, numbers, vectors, line = _fields(library, draw.choice((8, 12)), 8)
     fields = k.Concatenate(axis=1)(vectors)
     pairs = f.square(f.sum(fields, axis=1, keepdims=True)) - f.sum(fields * fields, axis=1, keepdims=True)
     x = k.Concatenate()([k.Flatten()(k.Dropout(0.2)(0.5 * pairs)), numbers])
@@ -154,7 +154,8 @@ def nfm(library: Any, draw: random.Random) -> Any:
 def pnn(library: Any, draw: random.Random) -> Any:
     """PNN: the inner products of all pairs of fields beside the vectors and numbers."""
     k, f = library.layers, functions(library)
-    codes, numbers, vectors, _ = _fields(library, draw.choice((6, 8)))
+    # the steps of training draw codes up to eight
+    codes, numbers, vectors, _ = _fields(library, draw.choice((6, 8)), 12)
     left, right = zip(*combinations(vectors, 2), strict=True)
     inner = f.sum(k.Concatenate(axis=1)(list(left)) * k.Concatenate(axis=1)(list(right)), axis=-1)
     x = k.Concatenate()([k.Flatten()(k.Concatenate()(vectors)), inner, numbers])
