@@ -357,6 +357,7 @@ _FIRST: tuple[_Rule, ...] = (
     _Sweep.drop_again,
     _Sweep.scale_directly,
     _Sweep.take_shape,
+    _Sweep.drop_own_shape,
 )
 _ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
 _EARLY: tuple[_Rule, ...] = (

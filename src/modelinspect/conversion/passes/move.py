@@ -344,6 +344,15 @@ class Moves:
             self.uses[id(shape.output)] -= 1
         return True
 
+    def drop_own_shape(self, op: Op) -> bool:
+        """Drop a reshape to the shape that its input has (canonicalize.td, ReshapeToSelfShape)."""
+        shape = self.makers.get(id(op.inputs[1])) if op.code == RESHAPE and len(op.inputs) > 1 else None
+        if shape is None or shape.code != SHAPE or op.inputs[0] is None or shape.inputs[0] is not op.inputs[0]:
+            return False
+        self.replace(op, op.inputs[0])
+        self.uses[id(shape.output)] -= 1
+        return True
+
     def reshape_instead(self, op: Op) -> bool:
         """Reshape where an exchange of axes only moves those of size one."""
         order, given = (axes_of(op), op.inputs[0]) if op.code == TRANSPOSE else (None, None)
