@@ -120,6 +120,7 @@ _TABLE: Mapping[str, Rule] = {
     "MUL": Rule(2, 2),
     "NEG": Rule(None, None),
     "NOT_EQUAL": Rule(None, None),
+    "ONE_HOT": Rule(1, None),
     "PACK": Rule(2, 2, _JOINS),
     "PAD": Rule(2, 2, _MOVES),
     "POW": Rule(None, None),

@@ -242,6 +242,12 @@ def _banded(_: Node, values: list[Elements]) -> Any:
     return np.where(kept, given, np.zeros((), given.dtype))
 
 
+def _multiplied(node: Node, values: list[Elements]) -> Any:
+    turned = (node.flag("transpose_a"), node.flag("transpose_b"))
+    first, second = (each.T if turn else each for each, turn in zip(values, turned, strict=True))
+    return np.matmul(first, second)
+
+
 def _power(_: Node, values: list[Elements]) -> Any:
     if values[0].dtype.kind != "f":
         raise UnknownNodeError("raises whole numbers to a power")
@@ -287,6 +293,7 @@ _FOLDS: dict[str, _Fold] = {
     "LogicalAnd": _binary(np.logical_and),
     "LogicalNot": _unary(np.logical_not),
     "LogicalOr": _binary(np.logical_or),
+    "MatMul": _multiplied,
     "MatrixBandPart": _banded,
     "Range": lambda _, values: np.arange(*(value.reshape(-1)[0] for value in values), dtype=values[0].dtype),
     "ConcatV2": _joined,
@@ -305,6 +312,7 @@ _FOLDS: dict[str, _Fold] = {
     "ResourceGather": _gathered,
     "Rsqrt": _unary(lambda values: (np.float32(1) / np.sqrt(values)).astype(np.float32)),
     "SelectV2": lambda _, values: np.where(*values),
+    "Sigmoid": _unary(lambda values: (1 / (1 + np.exp(-values))).astype(np.float32)),
     "Sin": _unary(np.sin),
     "Sqrt": _unary(np.sqrt),
     "Square": _unary(np.square),
@@ -312,5 +320,6 @@ _FOLDS: dict[str, _Fold] = {
     "StridedSlice": _strided,
     "Sub": _binary(np.subtract),
     "Sum": _reduced(np.sum),
+    "Tanh": _unary(np.tanh),
     "Transpose": lambda _, values: np.transpose(values[0], [int(axis) for axis in values[1].reshape(-1)]),
 }

@@ -220,11 +220,13 @@ def _pool(code: int) -> Rule:
 def _normalization(node: Node) -> Item:
     if node.flag("is_training", default=True):
         return _as_batch(node)
-    shape = _image(node)
+    shape = node.given.shape
+    if len(shape) not in (4, 5) or node.text("data_format", "N")[-1] not in "CN":
+        raise UnknownNodeError("images of another layout")
     gamma, beta, mean, variance = (
         node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4)
     )
-    if gamma.shape != (shape[3],):
+    if gamma.shape != shape[-1:]:
         raise UnknownNodeError("a normalization of another length")
     with np.errstate(all="ignore"):
         scale = (
@@ -238,25 +240,33 @@ def _normalization(node: Node) -> Item:
 
 
 def _as_batch(node: Node) -> Item:
-    """Normalize as in training, one sample of an unknown number of channels, which are moved and back."""
-    given, ones, zeros = (node.computed(place) for place in (0, 1, 2))
-    if len(given.shape) != 4 or given.shape[::3] != (1, 1) or given.shape[1] != -1:
-        raise UnknownNodeError("normalizes as in training")
-    channels = given.shape[2]
-    moved = (1, channels, 1, -1)
+    """Normalize as in training, one sample whose parts are channels, which are moved and back.
 
-    def add(code: int, inputs: list[Value], made: Shape = (-1,)) -> Value:
-        return node.op(code, inputs, made)
+    Of an unknown batch the converter does not know their number; of a fixed one it does, and then the factors
+    of one and the offsets of zero are constants.
+    """
+    given, ones, zeros = node.given, node.value(1), node.value(2)
+    if len(given.shape) != 4 or given.shape[::3] != (1, 1):
+        raise UnknownNodeError("normalizes as in training")
+    one, parts, channels, other = given.shape
+    moved, made = (one, channels, other, parts), (parts,)
+    if ones.constant is not None and not (ones.constant.is_all(1.0) and ones.shape == made):
+        raise UnknownNodeError("normalizes as in training")
+
+    def add(code: int, inputs: list[Value], shape: Shape = made) -> Value:
+        return node.op(code, inputs, shape)
 
     flipped = add(TRANSPOSE, [given, node.constant([0, 2, 3, 1])], moved)
     axes = node.constant([0, 1, 2])
     mean = add(MEAN, [flipped, axes])
     variance = add(MEAN, [add(SQUARED_DIFFERENCE, [flipped, mean], moved), axes])
     epsilon = node.constant(np.float32(node.real("epsilon", 1e-4)), FLOAT32)
-    scale = add(MUL, [ones, add(RSQRT, [add(ADD, [variance, epsilon])])])
+    scale = add(RSQRT, [add(ADD, [variance, epsilon])])
+    if ones.constant is None:
+        scale = add(MUL, [ones, scale])
     scaled = add(MUL, [flipped, scale], moved)
     normal = add(ADD, [scaled, add(SUB, [zeros, add(MUL, [mean, scale])])], moved)
-    return add(TRANSPOSE, [normal, node.constant([0, 3, 1, 2])], (1, -1, channels, 1))
+    return add(TRANSPOSE, [normal, node.constant([0, 3, 1, 2])], given.shape)
 
 
 def _resized(code: int) -> Rule:

@@ -144,10 +144,10 @@ def _flat_sum(
     """Sum products of which a side has several letters, or none: they are one length for a product of
     matrices.
     """
-    if min(lengths.values()) < 0:
-        raise UnknownNodeError("an equation of several lengths at once")
     batch, own, other, summed = equation.batch, equation.own, equation.other, equation.summed
     outer = tuple(lengths[letter] for letter in batch)
+    if outer.count(-1) > 1 or min(lengths[letter] for letter in own + other + summed) < 0:
+        raise UnknownNodeError("an equation of several lengths at once")
     rows, cols, inner = (prod(lengths[letter] for letter in part) for part in (own, other, summed))
     one = _turned(node, given, equation.first, batch + own + summed)
     two = _turned(node, taken, equation.second, batch + summed + other)
@@ -159,7 +159,7 @@ def _flat_sum(
 
 
 def _reshaped(node: Node, value: Value, shape: Shape) -> Value:
-    """Give another shape, unless it has that."""
+    """Give another shape, unless it has that; which it has is known where every length is."""
     return value if value.shape == shape else node.op(RESHAPE, [value, _own(node, list(shape))], shape)
 
 

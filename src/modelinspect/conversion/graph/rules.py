@@ -37,6 +37,7 @@ from modelinspect.conversion.operators import (
     MINIMUM,
     MUL,
     NOT_EQUAL,
+    ONE_HOT,
     PAD,
     POW,
     PRELU,
@@ -89,6 +90,10 @@ def _binary(code: int, kind: int | None = None) -> Rule:
             first, second = second, first
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
+        if code == MUL and second.constant is not None and second.constant.is_all(0.0):
+            nothing = next(item for item in node.inputs if isinstance(item, Held))
+            if nothing.shape == first.shape and -1 not in first.shape:
+                return nothing
         shape = first.shape
         if not node.network.is_rough:
             shape = broadcast(shape, second.shape)
@@ -258,6 +263,15 @@ def _chosen(node: Node, axis: int) -> Item:
     return output
 
 
+def _one_hot(node: Node) -> Item:
+    """Write each index as a row with one number at its place, and another one elsewhere."""
+    given, length, axis = node.given, node.held(1), node.number("axis", -1)
+    values = [length.value(node.reading), node.value(2), node.value(3)]
+    shape = list(given.shape)
+    shape.insert(axis if axis >= 0 else len(shape), int(length.array(node.reading).reshape(-1)[0]))
+    return node.op(ONE_HOT, [given, *values], tuple(shape), {"axis": axis}, values[1].kind)
+
+
 def _cast(node: Node) -> Item:
     name = data_type(node.step.attributes["DstT"].type).name if "DstT" in node.step.attributes else ""
     if name not in KINDS:
@@ -347,6 +361,7 @@ RULES: dict[str, Rule] = {
     "LogicalAnd": _binary(LOGICAL_AND, BOOL),
     "LogicalOr": _binary(LOGICAL_OR, BOOL),
     "NotEqual": _binary(NOT_EQUAL, BOOL),
+    "OneHot": _one_hot,
     "All": _reduced(REDUCE_ALL),
     "Any": _reduced(REDUCE_ANY),
     "Min": _reduced(REDUCE_MIN),
