@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modelinspect.conversion.graph.node import Item, Node, Rule
+from modelinspect.conversion.network import fused
 from modelinspect.conversion.operators import (
     ABS,
     ADD,
@@ -30,15 +31,28 @@ from modelinspect.conversion.operators import (
     SOFTMAX,
     SQRT,
     SQUARE,
+    SQUARED_DIFFERENCE,
     SUB,
     TANH,
 )
 
+MOST_AXES = 4
+"""The axes that the squared difference of TFLite takes."""
 _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def _unary(code: int, settings: dict[str, int | float | bool] | None = None) -> Rule:
     return lambda node: node.op(code, [node.given], node.given.shape, settings)
+
+
+def _square(node: Node) -> Item:
+    """Multiply each element with itself; a difference is squared at once."""
+    given, maker = node.given, node.makers.get(id(node.given))
+    if maker is None or maker.code != SUB or len(given.shape) > MOST_AXES:
+        return node.op(SQUARE, [given], given.shape, None, given.kind)
+    made = node.op(SQUARED_DIFFERENCE, maker.inputs, given.shape, None, given.kind)
+    made.location = fused(made.location, given.location)
+    return made
 
 
 def _softmax(node: Node) -> Item:
@@ -62,10 +76,17 @@ def _selu(node: Node) -> Item:
     return node.op(SELECT_V2, [positive, scaled, below], shape)
 
 
-def _softplus(node: Node) -> Item:
-    one = node.constant(np.float32(1), FLOAT32)
-    shape = node.given.shape
-    return node.op(LOG, [node.op(ADD, [node.op(EXP, [node.given], shape), one], shape)], shape)
+def _with_one(*codes: int, is_first: bool = False) -> Rule:
+    """Write an operation as operators one after the other, of which those of two inputs take a one."""
+
+    def rule(node: Node) -> Item:
+        one, made = node.constant(np.float32(1), FLOAT32), node.given
+        for code in codes:
+            pair = [one, made] if is_first else [made, one]
+            made = node.op(code, pair if code in (ADD, SUB, DIV) else [made], made.shape)
+        return made
+
+    return rule
 
 
 def _softsign(node: Node) -> Item:
@@ -78,11 +99,15 @@ ACTIVATIONS: dict[str, Rule] = {
     "Abs": _unary(ABS),
     "Elu": _unary(ELU),
     "Exp": _unary(EXP),
+    "Expm1": _with_one(EXP, SUB),
+    "Inv": _with_one(DIV, is_first=True),
     "LeakyRelu": _leaky,
     "Log": _unary(LOG),
+    "Log1p": _with_one(ADD, LOG),
     "LogSoftmax": _unary(LOG_SOFTMAX),
     "LogicalNot": lambda node: node.op(LOGICAL_NOT, [node.given], node.given.shape, None, BOOL),
     "Neg": _unary(NEG),
+    "Reciprocal": _with_one(DIV, is_first=True),
     "Relu": _unary(RELU),
     "Relu6": _unary(RELU6),
     "Rsqrt": _unary(RSQRT),
@@ -91,10 +116,10 @@ ACTIVATIONS: dict[str, Rule] = {
     "Softmax": _softmax,
     "Sin": _unary(SIN),
     "Cos": _unary(COS),
-    "Softplus": _softplus,
+    "Softplus": _with_one(EXP, ADD, LOG),
     "Softsign": _softsign,
     "Sqrt": _unary(SQRT),
-    "Square": _unary(SQUARE),
+    "Square": _square,
     "Tanh": _unary(TANH),
 }
 """The rules of what has one input."""

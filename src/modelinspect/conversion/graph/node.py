@@ -139,7 +139,7 @@ class Node:
     """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are
     computed away.
 
-    ``makers`` are the operators by what they make.
+    ``makers`` are the operators by what they make, ``written`` the constants of the graph itself.
     """
 
     network: Network
@@ -149,6 +149,7 @@ class Node:
     gone: dict[Key, set[int]]
     budget: Budget
     makers: dict[int, Op]
+    written: list[Held]
 
     @property
     def location(self) -> Location:

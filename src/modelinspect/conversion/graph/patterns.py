@@ -19,6 +19,7 @@ from modelinspect.conversion.operators import (
     HARD_SWISH,
     L2_NORMALIZATION,
     PRELU,
+    RELU_N1_TO_1,
     RESHAPE,
 )
 from modelinspect.core.records import dataclass, field
@@ -72,6 +73,7 @@ def patterns(steps: Sequence[Step]) -> Patterns:
             or _prelu(step)
             or _hard_swish(step, numbers)
             or _normalized(step, numbers)
+            or _clipped(step, numbers)
         )
         if match is None:
             continue
@@ -166,10 +168,26 @@ def _normalized(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step
         return None
     if square.op != "Square" or square.inputs[0] != step.inputs[0] or _number(least) is None:
         return None
+    maker = _maker(step.inputs[0])
+    if maker is not None and maker.op == "Sub":  # the converter squares a difference at once
+        return None
     if not total.attributes["keep_dims"].b or not _is_last(axis, square):
         return None
     names = _names((step, square, axis, total, least, limited, root), numbers)
     return Found(L2_NORMALIZATION, (step.inputs[0],), names), [square, total, limited, root]
+
+
+def _clipped(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
+    """Match the part of x between -1 and 1."""
+    for outer, inner, limit in (("Maximum", "Minimum", 1.0), ("Minimum", "Maximum", -1.0)):
+        before, last = _two(step, outer)
+        _, first = _two(before, inner)
+        if before is None or first is None or last is None:
+            continue
+        if _number(first) == limit and _number(last) == -limit:
+            names = _names((step, first, before, last), numbers)
+            return Found(RELU_N1_TO_1, (before.inputs[0],), names), [before]
+    return None
 
 
 def _is_last(step: Step, given: Step) -> bool:

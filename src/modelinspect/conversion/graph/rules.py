@@ -8,14 +8,14 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.forms.rewrite import numbers as whole_numbers
-from modelinspect.conversion.graph.activations import ACTIVATIONS
+from modelinspect.conversion.graph.activations import ACTIVATIONS, MOST_AXES
 from modelinspect.conversion.graph.arrays import ARRAYS
 from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.ratios import RATIOS
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import Op, Shape, Value, fused, kernel
+from modelinspect.conversion.network import MARK, Op, Shape, Value, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -25,9 +25,11 @@ from modelinspect.conversion.operators import (
     EXPAND_DIMS,
     FLOAT32,
     FLOOR_DIV,
+    FULLY_CONNECTED,
     GATHER,
     GREATER,
     GREATER_EQUAL,
+    INT32,
     LESS,
     LESS_EQUAL,
     LOGICAL_AND,
@@ -66,10 +68,6 @@ _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
 
 
-_MOST_AXES = 4
-"""The axes that the squared difference of TFLite takes."""
-
-
 _BATCHED_GATHER = 5
 """The version of the operator that gathers in batches."""
 
@@ -85,6 +83,8 @@ def _is_neutral(code: int, value: Value) -> bool:
 
 def _binary(code: int, kind: int | None = None) -> Rule:
     def rule(node: Node) -> Item:
+        if code == ADD:
+            _read_bias(node)
         first, second = node.value(0), node.value(1)
         if code in _COMMUTES and first.constant is not None:
             first, second = second, first
@@ -99,13 +99,22 @@ def _binary(code: int, kind: int | None = None) -> Rule:
             shape = broadcast(shape, second.shape)
         elif len(shape) == len(second.shape):
             shape = tuple(max(pair, key=abs) for pair in zip(shape, second.shape, strict=True))
-        if code == SQUARED_DIFFERENCE and len(shape) > _MOST_AXES:
+        if code == SQUARED_DIFFERENCE and len(shape) > MOST_AXES:
             return node.op(SQUARE, [node.op(SUB, [first, second], shape)], shape)
         if first.constant is None and shape == first.shape and _is_neutral(code, second):
             return first
         return node.op(code, [first, second], shape, None, first.kind if kind is None else kind)
 
     return rule
+
+
+def _read_bias(node: Node) -> None:
+    """Read what is added to several last axes of a reshaped product: the product takes it as its bias."""
+    first, second = node.inputs
+    maker = node.makers.get(id(first))
+    is_reshaped = maker is not None and maker.code == RESHAPE and id(maker.inputs[0]) in node.makers
+    if is_reshaped and isinstance(second, Held) and node.makers[id(maker.inputs[0])].code == FULLY_CONNECTED:
+        second.array(node.reading)
 
 
 def _divided(node: Node) -> Item:
@@ -239,9 +248,24 @@ def _gather(node: Node) -> Item:
     else:
         value = node.value(0)
     output = node.op(GATHER, [value, index], (*index.shape, *value.shape[1:]), {}, value.kind)
-    if node.step.op == "GatherV2":
-        output.location = (*output.location, "")
+    _name_with_axis(node, output)
     return output
+
+
+def _name_with_axis(node: Node, output: Value) -> None:
+    """Name what is gathered also by the constant of the axis, which has no name where others equal it.
+
+    A variable's rows are gathered by an operation that the converter gives an axis, under its own name.
+    """
+    if node.step.op == "ResourceGather":
+        axis = Held((), INT32, (node.step.location + MARK,), None, np.zeros((), np.int32), is_written=True)
+        node.written.append(axis)
+        node.forget(axis)
+    else:
+        axis = node.held(2)
+    place = axis.value(node.reading)
+    output.location = fused(output.location, place.location)
+    node.network.named.append((output, place, place.location))
 
 
 def _chosen(node: Node, axis: int) -> Item:
@@ -257,9 +281,7 @@ def _chosen(node: Node, axis: int) -> Item:
     output = node.op(GATHER, [given, index], shape, settings, given.kind)
     if batch:
         node.network.ops[-1].version = _BATCHED_GATHER
-    place = node.value(2)
-    output.location = fused(output.location, place.location)
-    node.network.named.append((output, place, place.location))
+    _name_with_axis(node, output)
     return output
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
+from modelinspect.conversion.network import Location, Network, Op, Value, floats, fused, integers
 from modelinspect.conversion.operators import (
     ADD,
     BATCH_MATMUL,
@@ -165,6 +165,8 @@ class Moves:
         is_number = (
             op.code in _PAIRED and other is not None and other.constant is not None and not other.shape
         )
+        if op.code == ADD and other is not None and (flat := _joined(other, before, after)) is not None:
+            other, is_number = flat, self.is_product(before)
         keeps_last = before.shape[-1:] == after.shape[-1:] or is_number
         if not keeps_last and (op.code not in FUSED or reshape.inputs[1].constant):
             return False
@@ -185,7 +187,7 @@ class Moves:
             location = fused(location, other.location or ("",) if op.code == MUL else other.location)
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
-        changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
+        changed = Op(op.code, [before, other][: len(op.inputs)], [inner], op.options, op.number)
         target = reshape.inputs[1]
         if op.code in FUSED and target.constant is not None:  # this rule makes the shape again
             target = Value(target.shape, location, target.kind, target.constant)
@@ -358,6 +360,18 @@ class Moves:
         op.inputs[1] = integers(op.output.shape, location)
         op.inputs[1].origin = op.output.origin
         return True
+
+
+def _joined(other: Value, before: Value, after: Value) -> Value | None:
+    """Return the constant that is added to the last axes of a reshaped tensor as one for the axis that these
+    were before, if all lengths are known.
+    """
+    numbers, axes = other.vector, len(other.shape)
+    if numbers is None or axes < 2 or min(before.shape + after.shape) < 0:
+        return None
+    if other.shape != after.shape[-axes:] or before.shape != (*after.shape[:-axes], numbers.size):
+        return None
+    return floats(numbers.reshape(-1), other.location)
 
 
 def _order(op: Op) -> list[int] | None:
