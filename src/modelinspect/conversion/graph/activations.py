@@ -37,7 +37,7 @@ from modelinspect.conversion.operators import (
 )
 
 MOST_AXES = 4
-"""The axes that the squared difference of TFLite takes."""
+"""The axes that the squared difference of TFLite takes, and up to which operators fit shapes themselves."""
 _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
 

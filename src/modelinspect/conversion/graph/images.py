@@ -287,48 +287,32 @@ def _resized(code: int) -> Rule:
     return rule
 
 
-def _dealt(node: Node) -> Item:
-    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not
-    known.
+def _grids(code: int) -> Rule:
+    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not known,
+    or put them together again.
     """
-    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
-    sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
-    if (
-        given.shape[0] >= 0
-        or len(sides) != len(rates)
-        or len(given.shape) != len(rates) + 2
-        or min(rates) < 1
-        or -1 in given.shape[1:]
-    ):
-        raise UnknownNodeError("space of another shape")
-    inner = tuple(
-        divided(lengthened(length, int(side.sum())), rate)
-        for length, side, rate in zip(given.shape[1:], sides, rates, strict=False)
-    )
-    made = node.op(SPACE_TO_BATCH, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
-    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
-    return made
 
+    def rule(node: Node) -> Item:
+        given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
+        sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2).sum(axis=1).tolist()
+        is_known = len(sides) == len(rates) == len(given.shape) - 2 and -1 not in given.shape[1:]
+        if given.shape[0] >= 0 or not is_known or min(rates) < 1:
+            raise UnknownNodeError("space of another shape")
+        inner = tuple(
+            divided(lengthened(length, side), rate)
+            if code == SPACE_TO_BATCH
+            else lengthened(multiplied(length, rate), -side)
+            for length, side, rate in zip(given.shape[1:], sides, rates, strict=False)
+        )
+        made = node.op(code, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
+        node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
+        return made
 
-def _gathered(node: Node) -> Item:
-    """Put the pixels of a sample together again."""
-    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
-    cuts = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
-    if given.shape[0] >= 0 or len(cuts) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
-        raise UnknownNodeError("space of another shape")
-    if -1 in given.shape[1:]:
-        raise UnknownNodeError("space of another shape")
-    outer = tuple(
-        lengthened(multiplied(length, rate), -int(cut.sum()))
-        for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False)
-    )
-    made = node.op(BATCH_TO_SPACE, [given, node.value(1), node.value(2)], (-1, *outer, given.shape[-1]))
-    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
-    return made
+    return rule
 
 
 IMAGES: dict[str, Rule] = {
-    "BatchToSpaceND": _gathered,
+    "BatchToSpaceND": _grids(BATCH_TO_SPACE),
     "AvgPool": _pool(AVERAGE_POOL),
     "Conv2D": _convolution,
     "Conv3D": _solid,
@@ -338,6 +322,6 @@ IMAGES: dict[str, Rule] = {
     "MaxPool": _pool(MAX_POOL),
     "ResizeBilinear": _resized(RESIZE_BILINEAR),
     "ResizeNearestNeighbor": _resized(RESIZE_NEAREST),
-    "SpaceToBatchND": _dealt,
+    "SpaceToBatchND": _grids(SPACE_TO_BATCH),
 }
 """The rules of operations on images."""

@@ -217,6 +217,22 @@ class Node:
         self.makers[id(output)] = self.network.ops[-1]
         return output
 
+    def several(
+        self,
+        code: int,
+        inputs: Sequence[Value],
+        shapes: Sequence[Shape],
+        settings: dict[str, int | float | bool],
+        kinds: Sequence[int],
+    ) -> Value:
+        """Add an operator of several outputs; return the first."""
+        first = self.op(code, inputs, shapes[0], settings, kinds[0])
+        op = self.network.ops[-1]
+        rest = [Value(shape, self.location, kind) for shape, kind in zip(shapes[1:], kinds[1:], strict=True)]
+        op.outputs = [first, *rest]
+        self.makers.update((id(value), op) for value in rest)
+        return first
+
     def constant(self, values: Any, kind: int = INT32) -> Value:
         """Return a constant that is where the node does."""
         array = np.asarray(values)

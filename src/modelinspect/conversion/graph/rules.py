@@ -15,7 +15,7 @@ from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, Un
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.ratios import RATIOS
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import MARK, Op, Shape, Value, fused, kernel
+from modelinspect.conversion.network import Op, Shape, Value, fused
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -26,10 +26,8 @@ from modelinspect.conversion.operators import (
     FLOAT32,
     FLOOR_DIV,
     FULLY_CONNECTED,
-    GATHER,
     GREATER,
     GREATER_EQUAL,
-    INT32,
     LESS,
     LESS_EQUAL,
     LOGICAL_AND,
@@ -39,7 +37,6 @@ from modelinspect.conversion.operators import (
     MINIMUM,
     MUL,
     NOT_EQUAL,
-    ONE_HOT,
     PAD,
     POW,
     PRELU,
@@ -62,14 +59,9 @@ from modelinspect.conversion.operators import (
     recalled,
 )
 from modelinspect.formats.graph.data_types import data_type
-from modelinspect.measure.kept import Layout
 
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
-
-
-_BATCHED_GATHER = 5
-"""The version of the operator that gathers in batches."""
 
 
 _POWERS = frozenset((1.0, 0.5, 0.0, -0.5, -1.0))
@@ -111,9 +103,11 @@ def _binary(code: int, kind: int | None = None) -> Rule:
 def _read_bias(node: Node) -> None:
     """Read what is added to several last axes of a reshaped product: the product takes it as its bias."""
     first, second = node.inputs
-    maker = node.makers.get(id(first))
-    is_reshaped = maker is not None and maker.code == RESHAPE and id(maker.inputs[0]) in node.makers
-    if is_reshaped and isinstance(second, Held) and node.makers[id(maker.inputs[0])].code == FULLY_CONNECTED:
+    reshape = node.makers.get(id(first))
+    product = None if reshape is None else node.makers.get(id(reshape.inputs[0]))
+    if reshape is None or product is None or not isinstance(second, Held):
+        return
+    if reshape.code == RESHAPE and product.code == FULLY_CONNECTED:
         second.array(node.reading)
 
 
@@ -231,69 +225,6 @@ def _expand(node: Node) -> Item:
     return node.op(EXPAND_DIMS, [given, axis.value(node.reading)], tuple(shape), None, given.kind)
 
 
-def _gather(node: Node) -> Item:
-    axis = node.whole_numbers(2)[0] if len(node.inputs) > 2 else 0
-    if axis or node.number("batch_dims"):
-        return _chosen(node, axis)
-    index = node.value(1)
-    table = node.inputs[0]
-    if (
-        isinstance(table, Held)
-        and table.tensor is not None
-        and len(table.shape) == 2
-        and table.kind == FLOAT32
-    ):
-        location = table.location if node.step.op == "GatherV2" else node.location
-        value = kernel(table.tensor, Layout(table.shape[0], table.shape[1], None), table.shape, location)
-    else:
-        value = node.value(0)
-    output = node.op(GATHER, [value, index], (*index.shape, *value.shape[1:]), {}, value.kind)
-    _name_with_axis(node, output)
-    return output
-
-
-def _name_with_axis(node: Node, output: Value) -> None:
-    """Name what is gathered also by the constant of the axis, which has no name where others equal it.
-
-    A variable's rows are gathered by an operation that the converter gives an axis, under its own name.
-    """
-    if node.step.op == "ResourceGather":
-        axis = Held((), INT32, (node.step.location + MARK,), None, np.zeros((), np.int32), is_written=True)
-        node.written.append(axis)
-        node.forget(axis)
-    else:
-        axis = node.held(2)
-    place = axis.value(node.reading)
-    output.location = fused(output.location, place.location)
-    node.network.named.append((output, place, place.location))
-
-
-def _chosen(node: Node, axis: int) -> Item:
-    """Take elements along an axis other than the first, or by an index for each sample."""
-    given, index = node.given, node.value(1)
-    axis, batch = axis % len(given.shape), node.number("batch_dims")
-    if not 0 <= batch <= min(axis, len(index.shape)):
-        raise UnknownNodeError("gathers in batches that do not fit")
-    shape = (*given.shape[:axis], *index.shape[batch:], *given.shape[axis + 1 :])
-    settings: dict[str, int | float | bool] = {"axis": axis}
-    if batch:
-        settings["batch_dims"] = batch
-    output = node.op(GATHER, [given, index], shape, settings, given.kind)
-    if batch:
-        node.network.ops[-1].version = _BATCHED_GATHER
-    _name_with_axis(node, output)
-    return output
-
-
-def _one_hot(node: Node) -> Item:
-    """Write each index as a row with one number at its place, and another one elsewhere."""
-    given, length, axis = node.given, node.held(1), node.number("axis", -1)
-    values = [length.value(node.reading), node.value(2), node.value(3)]
-    shape = list(given.shape)
-    shape.insert(axis if axis >= 0 else len(shape), int(length.array(node.reading).reshape(-1)[0]))
-    return node.op(ONE_HOT, [given, *values], tuple(shape), {"axis": axis}, values[1].kind)
-
-
 def _cast(node: Node) -> Item:
     name = data_type(node.step.attributes["DstT"].type).name if "DstT" in node.step.attributes else ""
     if name not in KINDS:
@@ -373,7 +304,6 @@ RULES: dict[str, Rule] = {
     "BiasAdd": _bias,
     "Cast": _cast,
     "ExpandDims": _expand,
-    "GatherV2": _gather,
     "Greater": _binary(GREATER, BOOL),
     "Equal": _binary(EQUAL, BOOL),
     "FloorDiv": _binary(FLOOR_DIV),
@@ -383,7 +313,6 @@ RULES: dict[str, Rule] = {
     "LogicalAnd": _binary(LOGICAL_AND, BOOL),
     "LogicalOr": _binary(LOGICAL_OR, BOOL),
     "NotEqual": _binary(NOT_EQUAL, BOOL),
-    "OneHot": _one_hot,
     "All": _reduced(REDUCE_ALL),
     "Any": _reduced(REDUCE_ANY),
     "Min": _reduced(REDUCE_MIN),
@@ -397,7 +326,6 @@ RULES: dict[str, Rule] = {
     "Prod": _reduced(REDUCE_PROD),
     "RealDiv": _divided,
     "Reshape": _reshape,
-    "ResourceGather": _gather,
     "SelectV2": _select,
     "SquaredDifference": _binary(SQUARED_DIFFERENCE),
     "Squeeze": _squeeze,

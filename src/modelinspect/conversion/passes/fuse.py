@@ -350,6 +350,7 @@ _FIRST: tuple[_Rule, ...] = (
     *(join_hard_swish, *JOINED),
     _Sweep.join_transposes,
     _Sweep.multiply_transposed,
+    _Sweep.exchange_last,
     _Sweep.drop_identity,
     _Sweep.drop_again,
     _Sweep.scale_directly,

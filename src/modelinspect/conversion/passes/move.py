@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+
 from modelinspect.conversion.network import Location, Network, Op, Value, floats, fused, integers
 from modelinspect.conversion.operators import (
     ADD,
@@ -22,6 +24,7 @@ from modelinspect.conversion.operators import (
     PACK,
     RELU,
     RELU6,
+    RELU_N1_TO_1,
     RESHAPE,
     SHAPE,
     STRIDED_SLICE,
@@ -31,7 +34,7 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.core.records import dataclass, field
 
-FUSED = {RELU: 1, RELU6: 3}
+FUSED = {RELU: 1, RELU_N1_TO_1: 2, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
 
 _ELEMENT_WISE = frozenset((EXP, LOGISTIC, TANH))
@@ -317,6 +320,25 @@ class Moves:
             self.gone.add(id(inner))
             return True
         return False
+
+    def exchange_last(self, op: Op) -> bool:
+        """Add a constant before axes are exchanged, and not after it (push_transpose_through_ewise.cc)."""
+        inner = self.maker(op.inputs[0]) if op.code == ADD and len(op.inputs) == 2 else None
+        order = _order(inner) if inner is not None and inner.code == TRANSPOSE else None
+        other = op.inputs[1] if order is not None else None
+        if inner is None or order is None or other is None or other.constant is None:
+            return False
+        given, held = inner.inputs[0], other.constant.values
+        if given is None or held is None or len(other.shape) != len(order):
+            return False
+        before = floats(np.transpose(held, np.argsort(order)).astype("<f4"), other.location)
+        made = Value(given.shape, op.output.location)
+        swapped = inner.code, [made, inner.inputs[1]], inner.options, inner.number, inner.version
+        inner.code, inner.inputs, inner.outputs = op.code, [given, before], [made]
+        inner.options, inner.number, inner.version = op.options, op.number, op.version
+        op.code, op.inputs, op.options, op.number, op.version = swapped
+        self.makers[id(made)], self.uses[id(made)], self.takers[id(made)] = inner, 1, [op]
+        return True
 
     def take_shape(self, op: Op) -> bool:
         """Take the shape of a tensor where it is packed again from its first length and what is known of the
