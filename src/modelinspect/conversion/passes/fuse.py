@@ -37,7 +37,7 @@ from modelinspect.conversion.passes.share import (
     share_integers,
     share_operators,
 )
-from modelinspect.conversion.passes.swish import join_hard_swish
+from modelinspect.conversion.passes.swish import clip_below, clip_to_six, join_hard_swish
 from modelinspect.conversion.passes.turns import Turns
 from modelinspect.conversion.passes.unused import drop_dead
 from modelinspect.core.records import dataclass, field
@@ -366,8 +366,8 @@ _EARLY: tuple[_Rule, ...] = (
 )
 _LATE: tuple[_Rule, ...] = (
     _Sweep.drop_identity,
-    _Sweep.clip_below,
-    _Sweep.clip_to_six,
+    clip_below,
+    clip_to_six,
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,

@@ -91,26 +91,6 @@ class Moves:
         self.replace(op, given)
         return True
 
-    def clip_below(self, op: Op) -> bool:
-        """Write the larger of a value and zero as a ReLU."""
-        other = op.inputs[1] if op.code == MAXIMUM and len(op.inputs) == 2 else None
-        if other is None or other.constant is None or other.shape or not other.constant.is_all(0.0):
-            return False
-        op.code, op.inputs, op.options, op.number = RELU, op.inputs[:1], None, 0
-        return True
-
-    def clip_to_six(self, op: Op) -> bool:
-        """Write a ReLU of the smaller of a value and six as a ReLU6."""
-        maker = self.maker(op.inputs[0]) if op.code == RELU else None
-        if maker is None or maker.code != MINIMUM or len(maker.inputs) != 2:
-            return False
-        most = maker.inputs[1]
-        if most is None or most.constant is None or most.shape or not most.constant.is_all(6.0):
-            return False
-        maker.code, maker.inputs, maker.options, maker.number = RELU6, maker.inputs[:1], None, 0
-        self.take_in(maker, op, fused(op.output.location, maker.output.location))
-        return True
-
     def drop_again(self, op: Op) -> bool:
         """Drop a ReLU of the same ReLU."""
         maker = self.makers.get(id(op.inputs[0])) if op.code in FUSED else None
@@ -196,13 +176,8 @@ class Moves:
             target = Value(target.shape, location, target.kind, target.constant)
         moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
-            old.code, old.inputs, old.outputs, old.options, old.number = (
-                new.code,
-                new.inputs,
-                new.outputs,
-                new.options,
-                new.number,
-            )
+            old.code, old.inputs, old.outputs = new.code, new.inputs, new.outputs
+            old.options, old.number = new.options, new.number
         self.makers[id(inner)], self.makers[id(outer)] = reshape, op
         self.uses[id(inner)] = 1
         self.takers.setdefault(id(before), []).append(reshape)
