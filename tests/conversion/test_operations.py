@@ -200,6 +200,21 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "logarithm-of-one-more": (VECTOR, lambda tf, x, w: tf.math.log1p(tf.abs(tf.matmul(x, w(16, 24))))),
     "exponential-less-one": (VECTOR, lambda tf, x, w: tf.math.expm1(tf.matmul(x, w(16, 24)))),
     "reciprocal": (VECTOR, lambda tf, x, w: tf.tanh(tf.math.reciprocal(tf.matmul(x, w(16, 24))))),
+    "token-of-one": (
+        (1, 12, 16),
+        lambda tf, x, w: tf.tanh(tf.concat([tf.tile(w(1, 1, 16), [1, 2, 1]), x], 1)),
+    ),
+    "two-tensors": ((12, 16), lambda tf, x, w: tf.tanh(tf.matmul(tf.matmul(x, w(16, 12)), x))),
+    "listed-padding": (
+        IMAGE,
+        lambda tf, x, w: tf.nn.conv2d(x, w(3, 3, 4, 12), 2, [[0, 0], [1, 1], [2, 2], [0, 0]]),
+    ),
+    "written-sigmoid": (VECTOR, lambda tf, x, w: tf.tanh(1.0 / (1.0 + tf.exp(-tf.matmul(x, w(16, 12)))))),
+    "logarithm-of-sum": (VECTOR, lambda tf, x, w: tf.reduce_logsumexp(tf.matmul(x, w(16, 12)), axis=-1)),
+    "tied-square": (
+        VECTOR,
+        lambda tf, x, w: tf.matmul(tf.tanh(tf.matmul(x, (m := w(16, 24)))), m, transpose_b=True),
+    ),
     "slice": (STEPS, lambda tf, x, w: tf.matmul(tf.slice(x, [0, 2, 0], [-1, 4, 16]), w(16, 32))),
 }
 

@@ -13,6 +13,7 @@ from modelinspect.conversion.operators import (
     COS,
     DIV,
     ELU,
+    EQUAL,
     EXP,
     FLOAT32,
     GREATER,
@@ -53,6 +54,13 @@ def _square(node: Node) -> Item:
     made = node.op(SQUARED_DIFFERENCE, maker.inputs, given.shape, None, given.kind)
     made.location = fused(made.location, given.location)
     return made
+
+
+def _is_finite(node: Node) -> Item:
+    """Compare the difference of each element with itself, which is zero or no number, with zero."""
+    given, zero = node.given, node.constant(np.float32(0), FLOAT32)
+    nothing = node.op(SUB, [given, given], given.shape)
+    return node.op(EQUAL, [nothing, zero], given.shape, None, BOOL)
 
 
 def _softmax(node: Node) -> Item:
@@ -101,6 +109,7 @@ ACTIVATIONS: dict[str, Rule] = {
     "Exp": _unary(EXP),
     "Expm1": _with_one(EXP, SUB),
     "Inv": _with_one(DIV, is_first=True),
+    "IsFinite": _is_finite,
     "LeakyRelu": _leaky,
     "Log": _unary(LOG),
     "Log1p": _with_one(ADD, LOG),

@@ -119,8 +119,11 @@ def _size(op: str, arrays: list[Elements]) -> int:
     elif op == "Range":
         start, limit, delta = (float(array.reshape(-1)[0]) for array in arrays)
         size = int(min(max((limit - start) / delta, 0.0), 2.0 * MOST_ELEMENTS)) + 1
-    elif op == "Fill":
-        size = prod(int(length) for length in arrays[0].reshape(-1))
+    elif op == "Tile":
+        size = arrays[0].size * prod(int(times) for times in arrays[1].reshape(-1))
+    elif op in ("Fill", "BroadcastTo"):
+        shape = arrays[op == "BroadcastTo"]
+        size = prod(int(length) for length in shape.reshape(-1))
     elif op in ("GatherV2", "ResourceGather"):
         size = arrays[0].size * max(arrays[1].size, 1)
     if size > MOST_ELEMENTS:
@@ -284,6 +287,7 @@ _UNARY: dict[str, Callable[..., Any]] = {
 }
 _FOLDS: dict[str, _Fold] = {
     **{name: _each(function) for name, function in (_BINARY | _UNARY).items()},
+    "BroadcastTo": lambda _, values: np.broadcast_to(values[0], [int(length) for length in values[1]]),
     "Cast": _cast,
     "Fill": lambda _, values: np.full([int(length) for length in values[0]], values[1].reshape(-1)[0]),
     "MatMul": _multiplied,
@@ -300,5 +304,6 @@ _FOLDS: dict[str, _Fold] = {
     "SelectV2": lambda _, values: np.where(*values),
     "StridedSlice": _strided,
     "Sum": _reduced(np.sum),
+    "Tile": lambda _, values: np.tile(values[0], [int(times) for times in values[1]]),
     "Transpose": lambda _, values: np.transpose(values[0], [int(axis) for axis in values[1].reshape(-1)]),
 }

@@ -20,6 +20,7 @@ from modelinspect.conversion.operators import (
     MAX_POOL,
     MEAN,
     MUL,
+    PAD,
     RESIZE_BILINEAR,
     RESIZE_NEAREST,
     RSQRT,
@@ -91,12 +92,28 @@ def _zeros(node: Node, count: int) -> Value:
     return floats(np.zeros(count, dtype=np.float32), node.location)
 
 
+def _padded(node: Node, shape: Shape) -> tuple[Value, Shape]:
+    """Return what a convolution takes, and its shape: sides that the graph lists are added before it."""
+    if node.text("padding") != "EXPLICIT":
+        return node.given, shape
+    sides = np.array(node.integers("explicit_paddings"), np.int32).reshape(-1, 2)
+    if len(sides) != len(shape):
+        raise UnknownNodeError("an unsupported padding mode")
+    shape = tuple(
+        lengthened(length, int(side.sum())) if side.any() else length
+        for length, side in zip(shape, sides, strict=True)
+    )
+    return node.op(PAD, [node.given, node.constant(sides)], shape), shape
+
+
 def _convolution(node: Node) -> Item:
     shape, weight = _image(node), _weight(node, 1)
     height, width, depth, channels = weight.shape
     if depth < 1 or shape[3] % depth or channels % (shape[3] // depth):
         raise UnknownNodeError("a kernel of another depth")
-    strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
+    given, shape = _padded(node, shape)
+    strides, dilation = _steps(node, "strides"), _steps(node, "dilations")
+    same = given is node.given and _padding(node)
     layout = Layout(height * width * depth, channels, 1)
     value = kernel(weight.source(), layout, (channels, height, width, depth), node.location)
     rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
@@ -107,9 +124,7 @@ def _convolution(node: Node) -> Item:
         "padding": 0 if same else 1,
     }
     settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
-    made = node.op(
-        CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
-    )
+    made = node.op(CONV, [given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings)
     if depth != shape[3]:
         node.network.ops[-1].version = _GROUPED
     return made

@@ -18,6 +18,7 @@ from modelinspect.conversion.operators import (
     GELU,
     HARD_SWISH,
     L2_NORMALIZATION,
+    LOGISTIC,
     PRELU,
     RELU_N1_TO_1,
     RESHAPE,
@@ -74,6 +75,7 @@ def patterns(steps: Sequence[Step]) -> Patterns:
             or _hard_swish(step, numbers)
             or _normalized(step, numbers)
             or _clipped(step, numbers)
+            or _logistic(step, numbers)
         )
         if match is None:
             continue
@@ -190,6 +192,21 @@ def _clipped(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] 
     return None
 
 
+def _logistic(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
+    """Match 1 / (1 + exp(-x))."""
+    over, moved = _by_number(step, "RealDiv", 1.0)
+    if step.op == "Reciprocal":
+        moved = _maker(step.inputs[0])
+    one, power = _by_number(moved, "AddV2", 1.0)
+    negative = _only(power, "Exp")
+    if moved is None or one is None or power is None or negative is None or negative.op != "Neg":
+        return None
+    if step.op == "RealDiv" and (over is None or _maker(step.inputs[0]) is not over):
+        return None
+    names = _names((step, *([] if over is None else [over]), negative, power, one, moved), numbers)
+    return Found(LOGISTIC, (negative.inputs[0],), names), [moved, power, negative]
+
+
 def _is_last(step: Step, given: Step) -> bool:
     """Return whether a constant names the last axis of what another step makes."""
     if step.op != "Const":
@@ -268,7 +285,7 @@ def keep_dimensions(network: Network) -> None:
     makers = {id(op.output): op for op in network.ops}
     uses = Counter(id(value) for op in network.ops for value in op.inputs)
     uses.update(id(value) for _, value in network.outputs)
-    gone: set[int] = set()
+    users, gone = network.users(), set[int]()
     for op in network.ops:
         product = makers.get(id(op.inputs[0])) if op.code == RESHAPE else None
         before = (
@@ -277,6 +294,8 @@ def keep_dimensions(network: Network) -> None:
             else None
         )
         if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1:
+            continue
+        if [user.code for user in users.get(id(op.output), ())] == [RESHAPE]:  # which are joined first
             continue
         given = before.inputs[0]
         shapes = (given.shape if given is not None else (-1,)), op.output.shape

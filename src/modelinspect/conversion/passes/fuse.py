@@ -372,6 +372,7 @@ _LATE: tuple[_Rule, ...] = (
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,
     _Sweep.drop_before_product,
+    _Sweep.keep_axes,
     take_padding,
     _Sweep.scale_convolution,
     _Sweep.bias_convolution,

@@ -7,6 +7,7 @@ locations of what it took.
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 
 import numpy as np
 
@@ -130,6 +131,22 @@ class Moves:
             return False
         self.give(op, given)
         self.gone.add(id(reshape))
+        return True
+
+    def keep_axes(self, op: Op) -> bool:
+        """Let a product keep the axes of what it takes where its result is reshaped, if all are known."""
+        product = self.maker(op.inputs[0]) if op.code == RESHAPE else None
+        given = product.inputs[0] if product is not None and product.code == FULLY_CONNECTED else None
+        if product is None or given is None or product.options is None or len(given.shape) < 3:
+            return False
+        shape = (*given.shape[:-1], product.output.shape[-1])
+        if min(given.shape) < 0 or len(product.output.shape) > 2 or prod(shape) != prod(op.output.shape):
+            return False
+        product.options.set(keep_num_dims=True)
+        if shape == op.output.shape:
+            self.take_in(product, op, op.output.location)
+        else:
+            product.output.shape = shape
         return True
 
     def move_before_reshape(self, op: Op) -> bool:
