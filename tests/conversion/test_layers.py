@@ -8,21 +8,13 @@ import pytest
 from benchmarks.accuracy.layer_networks import NETWORKS, Outcome, outcomes, sizes, unpacked
 
 NEARLY = {
-    ("causal-attention-2-2-0", ".h5"),  # a mask that is computed from constants loses its name
-    ("causal-attention-2-2-0", "saved"),
     ("causal-attention-2-3-0", "saved"),
     ("distributed-conv2d-3-0", ".keras"),  # variables that are read at every step are called otherwise
     ("dot-weights-2-0", ".h5"),  # an order of axes that is taken back
     ("dot-weights-2-0", "saved"),
     ("dot-weights-3-0", ".keras"),
     ("dot-weights-3-0", "saved"),
-    ("grouped-conv2d-3-0", ".keras"),  # a name that is taken once more than the converter takes it
-    ("grouped-conv2d-3-0", "saved"),
-    ("hard-sigmoid-image-3-0", ".keras"),
-    ("hard-sigmoid-image-3-0", "saved"),
     ("masked-attention-2-0", "saved"),
-    ("masks-gru-chain-2-0", ".h5"),  # the name of an output that a loop gives, counted once too often
-    ("masks-lstm-2-0", ".h5"),
     ("masks-steps-rnn-3-0", ".keras"),
     ("separable-conv1d-2-0", ".h5"),  # a bias with an activation after a change of the shape
     ("separable-conv1d-2-0", "saved"),

@@ -98,6 +98,55 @@ def _filled_like(name: str) -> Body:
     return body
 
 
+def _unrolled(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    """A cell with a gate, which starts with zeros: the converter computes what these become."""
+    state, taken, kept, gate = tf.zeros((1, 24)), w(16, 24), w(24, 24), w(1, 24)
+    for frame in tf.unstack(x, axis=1):
+        both = frame @ taken + state @ kept
+        share = tf.sigmoid(both + gate)
+        state = (1.0 - share) * tf.tanh(both) + share * state
+    return state @ w(24, 6)
+
+
+def _products_of_rows(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 24))
+    return tf.einsum("be,bce->bc", y[:, 0], y[:, 1:])
+
+
+def _normalized_in_training(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    """What layer normalization of Keras 2 becomes: each row is a channel."""
+    y = tf.reshape(tf.matmul(x, w(16, 24)), (1, 12, 24, 1))
+    normalize = tf.compat.v1.nn.fused_batch_norm
+    made, _, _ = normalize(y, tf.ones(12), tf.zeros(12), data_format="NCHW", is_training=True)
+    return tf.reshape(made, (1, 12, 24)) * w(24)
+
+
+def _heads_with_bias(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    query, key = (tf.einsum("abc,cde->abde", x, w(16, 2, 8)) + w(2, 8) for _ in range(2))
+    scores = tf.einsum("aecd,abcd->acbe", key, query) + tf.constant(np.tri(12, dtype="f4")[None, None])
+    return tf.einsum("acbe,aecd->abcd", tf.nn.softmax(scores), query)
+
+
+def _centered(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 24))
+    return tf.math.l2_normalize(y - tf.reduce_mean(y, axis=-1, keepdims=True), axis=-1)
+
+
+def _deviation(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    y = tf.matmul(x, w(16, 24))
+    return y / (tf.math.reduce_std(y, axis=-1, keepdims=True) + 1e-6)
+
+
+def _by_rows(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    chosen = tf.one_hot(tf.argmax(tf.matmul(x, w(16, 8)), axis=-1), 8)
+    return tf.matmul(chosen, w(8, 24))
+
+
+def _two_tables(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    index = tf.cast(x, tf.int32)
+    return tf.tanh(tf.gather(w(9, 8), index[:, :4]) + tf.gather(w(20, 8), index[:, 4:8]))
+
+
 BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "mirror": (
         IMAGE,
@@ -139,6 +188,33 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "division-without-nan": (VECTOR, _without_nan),
     "ones": (VECTOR, _filled_like("OnesLike")),
     "zeros": (VECTOR, _filled_like("ZerosLike")),
+    "unrolled-cell": ((1, 5, 16), _unrolled),
+    "products-of-rows": (STEPS, _products_of_rows),
+    "normalized-in-training": ((1, 12, 16), _normalized_in_training),
+    "heads-with-bias": ((1, 12, 16), _heads_with_bias),
+    "centered": (VECTOR, _centered),
+    "deviation": (VECTOR, _deviation),
+    "one-hot": (VECTOR, _by_rows),
+    "two-tables": (VECTOR, _two_tables),
+    "clipped": (VECTOR, lambda tf, x, w: tf.tanh(tf.clip_by_value(tf.matmul(x, w(16, 24)), -1.0, 1.0))),
+    "logarithm-of-one-more": (VECTOR, lambda tf, x, w: tf.math.log1p(tf.abs(tf.matmul(x, w(16, 24))))),
+    "exponential-less-one": (VECTOR, lambda tf, x, w: tf.math.expm1(tf.matmul(x, w(16, 24)))),
+    "reciprocal": (VECTOR, lambda tf, x, w: tf.tanh(tf.math.reciprocal(tf.matmul(x, w(16, 24))))),
+    "token-of-one": (
+        (1, 12, 16),
+        lambda tf, x, w: tf.tanh(tf.concat([tf.tile(w(1, 1, 16), [1, 2, 1]), x], 1)),
+    ),
+    "two-tensors": ((12, 16), lambda tf, x, w: tf.tanh(tf.matmul(tf.matmul(x, w(16, 12)), x))),
+    "listed-padding": (
+        IMAGE,
+        lambda tf, x, w: tf.nn.conv2d(x, w(3, 3, 4, 12), 2, [[0, 0], [1, 1], [2, 2], [0, 0]]),
+    ),
+    "written-sigmoid": (VECTOR, lambda tf, x, w: tf.tanh(1.0 / (1.0 + tf.exp(-tf.matmul(x, w(16, 12)))))),
+    "logarithm-of-sum": (VECTOR, lambda tf, x, w: tf.reduce_logsumexp(tf.matmul(x, w(16, 12)), axis=-1)),
+    "tied-square": (
+        VECTOR,
+        lambda tf, x, w: tf.matmul(tf.tanh(tf.matmul(x, (m := w(16, 24)))), m, transpose_b=True),
+    ),
     "slice": (STEPS, lambda tf, x, w: tf.matmul(tf.slice(x, [0, 2, 0], [-1, 4, 16]), w(16, 32))),
 }
 

@@ -216,6 +216,8 @@ def booleans(values: NDArray[np.bool_], location: Location) -> Value:
 def kernel(tensor: Held, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:
     """Return the constant of a kernel, ``shape`` being the one that TFLite gives it."""
     key: object = id(tensor) if isinstance(tensor, Tensor) else (layout, tensor.tobytes())
+    if layout.inputs == 0:  # a matrix that is turned has other bytes than where it is taken as it is
+        key = (key, layout.inputs)
     return Value(shape, location, FLOAT32, Constant(4 * prod(shape), None, Kernel(tensor, layout), key=key))
 
 

@@ -296,7 +296,7 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
             " and more" if len(source.unknown) > 3 else ""
         )
     if not source.has_structure:
-        yield "there are weights but no layer configuration: operators are assumed"
+        yield f"{source.reason or 'there are weights but no layer configuration'}: operators are assumed"
 
 
 def _warn(name: str, form: Form, dense: int) -> Iterator[Note]:

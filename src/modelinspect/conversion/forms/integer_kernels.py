@@ -120,6 +120,7 @@ _TABLE: Mapping[str, Rule] = {
     "MUL": Rule(2, 2),
     "NEG": Rule(None, None),
     "NOT_EQUAL": Rule(None, None),
+    "ONE_HOT": Rule(1, None),
     "PACK": Rule(2, 2, _JOINS),
     "PAD": Rule(2, 2, _MOVES),
     "POW": Rule(None, None),
@@ -132,6 +133,7 @@ _TABLE: Mapping[str, Rule] = {
     "REDUCE_PROD": Rule(2, 2),
     "RELU": Rule(2, 2),
     "RELU6": Rule(2, 2),
+    "RELU_N1_TO_1": Rule(1, 1),
     "RESHAPE": Rule(1, 1, _MOVES),
     "RESIZE_BILINEAR": Rule(2, 2, _MOVES),
     "RESIZE_NEAREST_NEIGHBOR": Rule(2, 2, _MOVES),
@@ -162,6 +164,7 @@ _TABLE: Mapping[str, Rule] = {
     "TRANSPOSE": Rule(2, 2, _MOVES),
     "TRANSPOSE_CONV": Rule(2, 3),
     "UNPACK": Rule(2, 1, _MOVES),
+    "ZEROS_LIKE": Rule(None, None),
 }
 RULES: Mapping[int, Rule] = dict(
     zip(codes("BuiltinOperator", " ".join(_TABLE)), _TABLE.values(), strict=True)

@@ -4,15 +4,14 @@ several outputs, indices of the largest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 
-from modelinspect.conversion.graph.node import Item, Node, Rule, UnknownNodeError
+from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import broadcast
 from modelinspect.conversion.graph.shapes import told_shape
-from modelinspect.conversion.network import Shape, Value
+from modelinspect.conversion.network import MARK, Shape, Value, fused, kernel
 from modelinspect.conversion.operators import (
     ADD_N,
     ARG_MAX,
@@ -24,9 +23,11 @@ from modelinspect.conversion.operators import (
     FLOAT32,
     FLOOR,
     FLOOR_MOD,
+    GATHER,
     INT32,
     INT64,
     MIRROR_PAD,
+    ONE_HOT,
     RANDOM_STANDARD_NORMAL,
     REVERSE,
     ROUND,
@@ -39,9 +40,12 @@ from modelinspect.conversion.operators import (
     lengthened,
     multiplied,
 )
+from modelinspect.measure.kept import Layout
 
 _MODES = {"REFLECT": 0, "SYMMETRIC": 1}
 _MOST_OUTPUTS = 1 << 12
+_BATCHED_GATHER = 5
+"""The version of the operator that gathers in batches."""
 
 
 def _padded_shape(node: Node) -> Shape:
@@ -119,23 +123,6 @@ def _to_depth(node: Node) -> Item:
     return node.op(SPACE_TO_DEPTH, [node.given], made, {"block_size": side}, node.given.kind)
 
 
-def _several(
-    node: Node,
-    code: int,
-    inputs: Sequence[Value],
-    shapes: Sequence[Shape],
-    settings: dict[str, int | float | bool],
-    kinds: Sequence[int],
-) -> Value:
-    """Add an operator of several outputs; return the first."""
-    first = node.op(code, inputs, shapes[0], settings, kinds[0])
-    op = node.network.ops[-1]
-    rest = [Value(shape, node.location, kind) for shape, kind in zip(shapes[1:], kinds[1:], strict=True)]
-    op.outputs = [first, *rest]
-    node.makers.update((id(value), op) for value in rest)
-    return first
-
-
 def _parted(node: Node) -> Item:
     """Split into parts of given lengths along one axis."""
     given, sizes, axis = node.given, node.held(1), node.held(2)
@@ -147,7 +134,7 @@ def _parted(node: Node) -> Item:
     lengths = [length if length >= 0 else rest for length in lengths]
     shapes = [(*given.shape[:where], length, *given.shape[where + 1 :]) for length in lengths]
     inputs = [given, sizes.value(node.reading), axis.value(node.reading)]
-    return _several(node, SPLIT_V, inputs, shapes, {"num_splits": len(lengths)}, [given.kind] * len(lengths))
+    return node.several(SPLIT_V, inputs, shapes, {"num_splits": len(lengths)}, [given.kind] * len(lengths))
 
 
 def _unpacked(node: Node) -> Item:
@@ -158,7 +145,7 @@ def _unpacked(node: Node) -> Item:
         raise UnknownNodeError("splits lengths that are not known")
     shape = (*given.shape[:axis], *given.shape[axis + 1 :])
     settings: dict[str, int | float | bool] = {"num": count, "axis": node.number("axis")}
-    return _several(node, UNPACK, [given], [shape] * count, settings, [given.kind] * count)
+    return node.several(UNPACK, [given], [shape] * count, settings, [given.kind] * count)
 
 
 def _largest(node: Node) -> Item:
@@ -168,7 +155,7 @@ def _largest(node: Node) -> Item:
     if given.shape[-1] != -1 and not 0 < most <= given.shape[-1]:
         raise UnknownNodeError("takes more elements than there are")
     shape = (*given.shape[:-1], most)
-    return _several(node, TOPK, [given, count.value(node.reading)], [shape, shape], {}, [given.kind, INT32])
+    return node.several(TOPK, [given, count.value(node.reading)], [shape, shape], {}, [given.kind, INT32])
 
 
 def _index(code: int) -> Rule:
@@ -210,6 +197,69 @@ def _rounded(code: int) -> Rule:
     return lambda node: node.op(code, [node.given], node.given.shape, None, node.given.kind)
 
 
+def _gather(node: Node) -> Item:
+    axis = node.whole_numbers(2)[0] if len(node.inputs) > 2 else 0
+    if axis or node.number("batch_dims"):
+        return _chosen(node, axis)
+    index = node.value(1)
+    table = node.inputs[0]
+    if (
+        isinstance(table, Held)
+        and table.tensor is not None
+        and len(table.shape) == 2
+        and table.kind == FLOAT32
+    ):
+        location = table.location if node.step.op == "GatherV2" else node.location
+        value = kernel(table.tensor, Layout(table.shape[0], table.shape[1], None), table.shape, location)
+    else:
+        value = node.value(0)
+    output = node.op(GATHER, [value, index], (*index.shape, *value.shape[1:]), {}, value.kind)
+    _name_with_axis(node, output)
+    return output
+
+
+def _name_with_axis(node: Node, output: Value) -> None:
+    """Name what is gathered also by the constant of the axis, which has no name where others equal it.
+
+    A variable's rows are gathered by an operation that the converter gives an axis, under its own name.
+    """
+    if node.step.op == "ResourceGather":
+        axis = Held((), INT32, (node.step.location + MARK,), None, np.zeros((), np.int32), is_written=True)
+        node.written.append(axis)
+        node.forget(axis)
+    else:
+        axis = node.held(2)
+    place = axis.value(node.reading)
+    output.location = fused(output.location, place.location)
+    node.network.named.append((output, place, place.location))
+
+
+def _chosen(node: Node, axis: int) -> Item:
+    """Take elements along an axis other than the first, or by an index for each sample."""
+    given, index = node.given, node.value(1)
+    axis, batch = axis % len(given.shape), node.number("batch_dims")
+    if not 0 <= batch <= min(axis, len(index.shape)):
+        raise UnknownNodeError("gathers in batches that do not fit")
+    shape = (*given.shape[:axis], *index.shape[batch:], *given.shape[axis + 1 :])
+    settings: dict[str, int | float | bool] = {"axis": axis}
+    if batch:
+        settings["batch_dims"] = batch
+    output = node.op(GATHER, [given, index], shape, settings, given.kind)
+    if batch:
+        node.network.ops[-1].version = _BATCHED_GATHER
+    _name_with_axis(node, output)
+    return output
+
+
+def _one_hot(node: Node) -> Item:
+    """Write each index as a row with one number at its place, and another one elsewhere."""
+    given, length, axis = node.given, node.held(1), node.number("axis", -1)
+    values = [length.value(node.reading), node.value(2), node.value(3)]
+    shape = list(given.shape)
+    shape.insert(axis if axis >= 0 else len(shape), int(length.array(node.reading).reshape(-1)[0]))
+    return node.op(ONE_HOT, [given, *values], tuple(shape), {"axis": axis}, values[1].kind)
+
+
 ARRAYS: dict[str, Rule] = {
     "AddN": _added,
     "ArgMax": _index(ARG_MAX),
@@ -220,8 +270,11 @@ ARRAYS: dict[str, Rule] = {
     "DepthToSpace": _to_space,
     "Floor": _rounded(FLOOR),
     "FloorMod": _rest,
+    "GatherV2": _gather,
     "MirrorPad": _mirrored,
+    "OneHot": _one_hot,
     "RandomStandardNormal": _drawn,
+    "ResourceGather": _gather,
     "ReverseV2": _reversed,
     "Round": _rounded(ROUND),
     "Sign": _rounded(SIGN),

@@ -114,13 +114,16 @@ def _whole_table(node: Node, held: list[Held]) -> Held | None:
 def _size(op: str, arrays: list[Elements]) -> int:
     """Return the most elements that a result may have. Raises `UnknownNodeError` where those are too many."""
     size = sum(array.size for array in arrays)
-    if op in _BINARY:
+    if op in _BINARY or op in ("Pow", "RealDiv", "SelectV2"):
         size = prod(np.broadcast_shapes(*(array.shape for array in arrays)))
     elif op == "Range":
         start, limit, delta = (float(array.reshape(-1)[0]) for array in arrays)
         size = int(min(max((limit - start) / delta, 0.0), 2.0 * MOST_ELEMENTS)) + 1
-    elif op == "Fill":
-        size = prod(int(length) for length in arrays[0].reshape(-1))
+    elif op == "Tile":
+        size = arrays[0].size * prod(int(times) for times in arrays[1].reshape(-1))
+    elif op in ("Fill", "BroadcastTo"):
+        shape = arrays[op == "BroadcastTo"]
+        size = prod(int(length) for length in shape.reshape(-1))
     elif op in ("GatherV2", "ResourceGather"):
         size = arrays[0].size * max(arrays[1].size, 1)
     if size > MOST_ELEMENTS:
@@ -212,12 +215,8 @@ def _reduced(function: Callable[..., Any]) -> _Fold:
     return fold
 
 
-def _binary(function: Callable[..., Any]) -> _Fold:
-    return lambda _, values: function(values[0], values[1])
-
-
-def _unary(function: Callable[..., Any]) -> _Fold:
-    return lambda _, values: function(values[0])
+def _each(function: Callable[..., Any]) -> _Fold:
+    return lambda _, values: function(*values)
 
 
 def _divided(_: Node, values: list[Elements]) -> Any:
@@ -242,75 +241,69 @@ def _banded(_: Node, values: list[Elements]) -> Any:
     return np.where(kept, given, np.zeros((), given.dtype))
 
 
+def _multiplied(node: Node, values: list[Elements]) -> Any:
+    turned = (node.flag("transpose_a"), node.flag("transpose_b"))
+    first, second = (each.T if turn else each for each, turn in zip(values, turned, strict=True))
+    return np.matmul(first, second)
+
+
 def _power(_: Node, values: list[Elements]) -> Any:
     if values[0].dtype.kind != "f":
         raise UnknownNodeError("raises whole numbers to a power")
     return np.power(*values)
 
 
-_BINARY = frozenset(
-    (
-        "Add",
-        "AddV2",
-        "Equal",
-        "Greater",
-        "GreaterEqual",
-        "Less",
-        "LessEqual",
-        "LogicalAnd",
-        "LogicalOr",
-        "Maximum",
-        "Minimum",
-        "Mul",
-        "NotEqual",
-        "Pow",
-        "RealDiv",
-        "SelectV2",
-        "SquaredDifference",
-        "Sub",
-    )
-)
+_BINARY: dict[str, Callable[..., Any]] = {
+    "Add": np.add,
+    "AddV2": np.add,
+    "Equal": np.equal,
+    "FloorDiv": np.floor_divide,
+    "Greater": np.greater,
+    "GreaterEqual": np.greater_equal,
+    "Less": np.less,
+    "LessEqual": np.less_equal,
+    "LogicalAnd": np.logical_and,
+    "LogicalOr": np.logical_or,
+    "Maximum": np.maximum,
+    "Minimum": np.minimum,
+    "Mul": np.multiply,
+    "NotEqual": np.not_equal,
+    "SquaredDifference": lambda first, second: np.square(first - second),
+    "Sub": np.subtract,
+}
+_UNARY: dict[str, Callable[..., Any]] = {
+    "Cos": np.cos,
+    "Exp": np.exp,
+    "Log": np.log,
+    "LogicalNot": np.logical_not,
+    "Neg": np.negative,
+    "Relu": lambda values: np.maximum(values, 0),
+    "Rsqrt": lambda values: (np.float32(1) / np.sqrt(values)).astype(np.float32),
+    "Sigmoid": lambda values: (1 / (1 + np.exp(-values))).astype(np.float32),
+    "Sin": np.sin,
+    "Sqrt": np.sqrt,
+    "Square": np.square,
+    "Tanh": np.tanh,
+}
 _FOLDS: dict[str, _Fold] = {
-    "Add": _binary(np.add),
-    "AddV2": _binary(np.add),
+    **{name: _each(function) for name, function in (_BINARY | _UNARY).items()},
+    "BroadcastTo": lambda _, values: np.broadcast_to(values[0], [int(length) for length in values[1]]),
     "Cast": _cast,
     "Fill": lambda _, values: np.full([int(length) for length in values[0]], values[1].reshape(-1)[0]),
-    "Cos": _unary(np.cos),
-    "Equal": _binary(np.equal),
-    "Exp": _unary(np.exp),
-    "FloorDiv": _binary(np.floor_divide),
-    "Greater": _binary(np.greater),
-    "GreaterEqual": _binary(np.greater_equal),
-    "Less": _binary(np.less),
-    "LessEqual": _binary(np.less_equal),
-    "Log": _unary(np.log),
-    "LogicalAnd": _binary(np.logical_and),
-    "LogicalNot": _unary(np.logical_not),
-    "LogicalOr": _binary(np.logical_or),
+    "MatMul": _multiplied,
     "MatrixBandPart": _banded,
     "Range": lambda _, values: np.arange(*(value.reshape(-1)[0] for value in values), dtype=values[0].dtype),
     "ConcatV2": _joined,
     "GatherV2": _gathered,
-    "Maximum": _binary(np.maximum),
     "Mean": _reduced(np.mean),
-    "Minimum": _binary(np.minimum),
-    "Mul": _binary(np.multiply),
-    "Neg": _unary(np.negative),
-    "NotEqual": _binary(np.not_equal),
     "Pack": _packed,
     "Pow": _power,
     "Prod": _reduced(np.prod),
     "RealDiv": _divided,
-    "Relu": _unary(lambda values: np.maximum(values, 0)),
     "ResourceGather": _gathered,
-    "Rsqrt": _unary(lambda values: (np.float32(1) / np.sqrt(values)).astype(np.float32)),
     "SelectV2": lambda _, values: np.where(*values),
-    "Sin": _unary(np.sin),
-    "Sqrt": _unary(np.sqrt),
-    "Square": _unary(np.square),
-    "SquaredDifference": _binary(lambda first, second: np.square(first - second)),
     "StridedSlice": _strided,
-    "Sub": _binary(np.subtract),
     "Sum": _reduced(np.sum),
+    "Tile": lambda _, values: np.tile(values[0], [int(times) for times in values[1]]),
     "Transpose": lambda _, values: np.transpose(values[0], [int(axis) for axis in values[1].reshape(-1)]),
 }

@@ -20,6 +20,7 @@ from modelinspect.conversion.operators import (
     MAX_POOL,
     MEAN,
     MUL,
+    PAD,
     RESIZE_BILINEAR,
     RESIZE_NEAREST,
     RSQRT,
@@ -91,12 +92,28 @@ def _zeros(node: Node, count: int) -> Value:
     return floats(np.zeros(count, dtype=np.float32), node.location)
 
 
+def _padded(node: Node, shape: Shape) -> tuple[Value, Shape]:
+    """Return what a convolution takes, and its shape: sides that the graph lists are added before it."""
+    if node.text("padding") != "EXPLICIT":
+        return node.given, shape
+    sides = np.array(node.integers("explicit_paddings"), np.int32).reshape(-1, 2)
+    if len(sides) != len(shape):
+        raise UnknownNodeError("an unsupported padding mode")
+    shape = tuple(
+        lengthened(length, int(side.sum())) if side.any() else length
+        for length, side in zip(shape, sides, strict=True)
+    )
+    return node.op(PAD, [node.given, node.constant(sides)], shape), shape
+
+
 def _convolution(node: Node) -> Item:
     shape, weight = _image(node), _weight(node, 1)
     height, width, depth, channels = weight.shape
     if depth < 1 or shape[3] % depth or channels % (shape[3] // depth):
         raise UnknownNodeError("a kernel of another depth")
-    strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
+    given, shape = _padded(node, shape)
+    strides, dilation = _steps(node, "strides"), _steps(node, "dilations")
+    same = given is node.given and _padding(node)
     layout = Layout(height * width * depth, channels, 1)
     value = kernel(weight.source(), layout, (channels, height, width, depth), node.location)
     rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
@@ -107,9 +124,7 @@ def _convolution(node: Node) -> Item:
         "padding": 0 if same else 1,
     }
     settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
-    made = node.op(
-        CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
-    )
+    made = node.op(CONV, [given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings)
     if depth != shape[3]:
         node.network.ops[-1].version = _GROUPED
     return made
@@ -220,11 +235,13 @@ def _pool(code: int) -> Rule:
 def _normalization(node: Node) -> Item:
     if node.flag("is_training", default=True):
         return _as_batch(node)
-    shape = _image(node)
+    shape = node.given.shape
+    if len(shape) not in (4, 5) or node.text("data_format", "N")[-1] not in "CN":
+        raise UnknownNodeError("images of another layout")
     gamma, beta, mean, variance = (
         node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4)
     )
-    if gamma.shape != (shape[3],):
+    if gamma.shape != shape[-1:]:
         raise UnknownNodeError("a normalization of another length")
     with np.errstate(all="ignore"):
         scale = (
@@ -238,25 +255,33 @@ def _normalization(node: Node) -> Item:
 
 
 def _as_batch(node: Node) -> Item:
-    """Normalize as in training, one sample of an unknown number of channels, which are moved and back."""
-    given, ones, zeros = (node.computed(place) for place in (0, 1, 2))
-    if len(given.shape) != 4 or given.shape[::3] != (1, 1) or given.shape[1] != -1:
-        raise UnknownNodeError("normalizes as in training")
-    channels = given.shape[2]
-    moved = (1, channels, 1, -1)
+    """Normalize as in training, one sample whose parts are channels, which are moved and back.
 
-    def add(code: int, inputs: list[Value], made: Shape = (-1,)) -> Value:
-        return node.op(code, inputs, made)
+    Of an unknown batch the converter does not know their number; of a fixed one it does, and then the factors
+    of one and the offsets of zero are constants.
+    """
+    given, ones, zeros = node.given, node.value(1), node.value(2)
+    if len(given.shape) != 4 or given.shape[::3] != (1, 1):
+        raise UnknownNodeError("normalizes as in training")
+    one, parts, channels, other = given.shape
+    moved, made = (one, channels, other, parts), (parts,)
+    if ones.constant is not None and not (ones.constant.is_all(1.0) and ones.shape == made):
+        raise UnknownNodeError("normalizes as in training")
+
+    def add(code: int, inputs: list[Value], shape: Shape = made) -> Value:
+        return node.op(code, inputs, shape)
 
     flipped = add(TRANSPOSE, [given, node.constant([0, 2, 3, 1])], moved)
     axes = node.constant([0, 1, 2])
     mean = add(MEAN, [flipped, axes])
     variance = add(MEAN, [add(SQUARED_DIFFERENCE, [flipped, mean], moved), axes])
     epsilon = node.constant(np.float32(node.real("epsilon", 1e-4)), FLOAT32)
-    scale = add(MUL, [ones, add(RSQRT, [add(ADD, [variance, epsilon])])])
+    scale = add(RSQRT, [add(ADD, [variance, epsilon])])
+    if ones.constant is None:
+        scale = add(MUL, [ones, scale])
     scaled = add(MUL, [flipped, scale], moved)
     normal = add(ADD, [scaled, add(SUB, [zeros, add(MUL, [mean, scale])])], moved)
-    return add(TRANSPOSE, [normal, node.constant([0, 3, 1, 2])], (1, -1, channels, 1))
+    return add(TRANSPOSE, [normal, node.constant([0, 3, 1, 2])], given.shape)
 
 
 def _resized(code: int) -> Rule:
@@ -277,48 +302,32 @@ def _resized(code: int) -> Rule:
     return rule
 
 
-def _dealt(node: Node) -> Item:
-    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not
-    known.
+def _grids(code: int) -> Rule:
+    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not known,
+    or put them together again.
     """
-    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
-    sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
-    if (
-        given.shape[0] >= 0
-        or len(sides) != len(rates)
-        or len(given.shape) != len(rates) + 2
-        or min(rates) < 1
-        or -1 in given.shape[1:]
-    ):
-        raise UnknownNodeError("space of another shape")
-    inner = tuple(
-        divided(lengthened(length, int(side.sum())), rate)
-        for length, side, rate in zip(given.shape[1:], sides, rates, strict=False)
-    )
-    made = node.op(SPACE_TO_BATCH, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
-    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
-    return made
 
+    def rule(node: Node) -> Item:
+        given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
+        sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2).sum(axis=1).tolist()
+        is_known = len(sides) == len(rates) == len(given.shape) - 2 and -1 not in given.shape[1:]
+        if given.shape[0] >= 0 or not is_known or min(rates) < 1:
+            raise UnknownNodeError("space of another shape")
+        inner = tuple(
+            divided(lengthened(length, side), rate)
+            if code == SPACE_TO_BATCH
+            else lengthened(multiplied(length, rate), -side)
+            for length, side, rate in zip(given.shape[1:], sides, rates, strict=False)
+        )
+        made = node.op(code, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
+        node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
+        return made
 
-def _gathered(node: Node) -> Item:
-    """Put the pixels of a sample together again."""
-    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
-    cuts = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
-    if given.shape[0] >= 0 or len(cuts) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
-        raise UnknownNodeError("space of another shape")
-    if -1 in given.shape[1:]:
-        raise UnknownNodeError("space of another shape")
-    outer = tuple(
-        lengthened(multiplied(length, rate), -int(cut.sum()))
-        for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False)
-    )
-    made = node.op(BATCH_TO_SPACE, [given, node.value(1), node.value(2)], (-1, *outer, given.shape[-1]))
-    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
-    return made
+    return rule
 
 
 IMAGES: dict[str, Rule] = {
-    "BatchToSpaceND": _gathered,
+    "BatchToSpaceND": _grids(BATCH_TO_SPACE),
     "AvgPool": _pool(AVERAGE_POOL),
     "Conv2D": _convolution,
     "Conv3D": _solid,
@@ -328,6 +337,6 @@ IMAGES: dict[str, Rule] = {
     "MaxPool": _pool(MAX_POOL),
     "ResizeBilinear": _resized(RESIZE_BILINEAR),
     "ResizeNearestNeighbor": _resized(RESIZE_NEAREST),
-    "SpaceToBatchND": _dealt,
+    "SpaceToBatchND": _grids(SPACE_TO_BATCH),
 }
 """The rules of operations on images."""

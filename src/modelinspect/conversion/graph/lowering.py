@@ -48,7 +48,9 @@ class Lowering:
             isinstance(item, Held) and item.is_written for item in inputs[1:3]
         )
         self.operations.add(step.op if is_read else "")
-        return Node(self.network, self.reading, step, inputs, self.gone, self.budget, self.makers)
+        return Node(
+            self.network, self.reading, step, inputs, self.gone, self.budget, self.makers, self.written
+        )
 
     def lower(self, step: Step, inputs: list[Item]) -> Item:
         """Return what a node makes, after adding its operators. Raises `UnknownNodeError`."""
@@ -101,8 +103,10 @@ class Lowering:
                 continue
             if item.kind == FLOAT32 and (counts[key] > 1 or self.gone.get(key, set()) - {id(item)}):
                 item.taken.location = NOTHING
-            elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
-                item.taken.location = ()
+            elif item.kind != FLOAT32:
+                gone = self.gone.get(key, set())
+                if gone - {id(item)} or (id(item) in gone and counts[key] > 1):
+                    item.taken.location = ()
         for value, constant, location in self.network.named:
             if constant.location != location:
                 value.location = tuple("" if name in location else name for name in value.location)

@@ -139,7 +139,7 @@ class Node:
     """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are
     computed away.
 
-    ``makers`` are the operators by what they make.
+    ``makers`` are the operators by what they make, ``written`` the constants of the graph itself.
     """
 
     network: Network
@@ -149,6 +149,7 @@ class Node:
     gone: dict[Key, set[int]]
     budget: Budget
     makers: dict[int, Op]
+    written: list[Held]
 
     @property
     def location(self) -> Location:
@@ -215,6 +216,22 @@ class Node:
         output = self.network.add(code, inputs, Value(shape, self.location, kind), node, number)
         self.makers[id(output)] = self.network.ops[-1]
         return output
+
+    def several(
+        self,
+        code: int,
+        inputs: Sequence[Value],
+        shapes: Sequence[Shape],
+        settings: dict[str, int | float | bool],
+        kinds: Sequence[int],
+    ) -> Value:
+        """Add an operator of several outputs; return the first."""
+        first = self.op(code, inputs, shapes[0], settings, kinds[0])
+        op = self.network.ops[-1]
+        rest = [Value(shape, self.location, kind) for shape, kind in zip(shapes[1:], kinds[1:], strict=True)]
+        op.outputs = [first, *rest]
+        self.makers.update((id(value), op) for value in rest)
+        return first
 
     def constant(self, values: Any, kind: int = INT32) -> Value:
         """Return a constant that is where the node does."""

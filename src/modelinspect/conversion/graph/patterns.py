@@ -17,7 +17,9 @@ from modelinspect.conversion.operators import (
     FULLY_CONNECTED,
     GELU,
     HARD_SWISH,
+    LOGISTIC,
     PRELU,
+    RELU_N1_TO_1,
     RESHAPE,
 )
 from modelinspect.core.records import dataclass, field
@@ -70,6 +72,8 @@ def patterns(steps: Sequence[Step]) -> Patterns:
             or _approximate_gelu(step, numbers)
             or _prelu(step)
             or _hard_swish(step, numbers)
+            or _clipped(step, numbers)
+            or _logistic(step, numbers)
         )
         if match is None:
             continue
@@ -154,6 +158,34 @@ def _hard_swish(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step
     return Found(HARD_SWISH, (step.inputs[0],), names), [share, limited, moved]
 
 
+def _clipped(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
+    """Match the part of x between -1 and 1."""
+    for outer, inner, limit in (("Maximum", "Minimum", 1.0), ("Minimum", "Maximum", -1.0)):
+        before, last = _two(step, outer)
+        _, first = _two(before, inner)
+        if before is None or first is None or last is None:
+            continue
+        if _number(first) == limit and _number(last) == -limit:
+            names = _names((step, first, before, last), numbers)
+            return Found(RELU_N1_TO_1, (before.inputs[0],), names), [before]
+    return None
+
+
+def _logistic(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
+    """Match 1 / (1 + exp(-x))."""
+    over, moved = _by_number(step, "RealDiv", 1.0)
+    if step.op == "Reciprocal":
+        moved = _maker(step.inputs[0])
+    one, power = _by_number(moved, "AddV2", 1.0)
+    negative = _only(power, "Exp")
+    if moved is None or one is None or power is None or negative is None or negative.op != "Neg":
+        return None
+    if step.op == "RealDiv" and (over is None or _maker(step.inputs[0]) is not over):
+        return None
+    names = _names((step, *([] if over is None else [over]), negative, power, one, moved), numbers)
+    return Found(LOGISTIC, (negative.inputs[0],), names), [moved, power, negative]
+
+
 def _names(parts: Sequence[Step], numbers: Counter[_Scalar]) -> tuple[str, ...]:
     """Return the names of parts; a constant that others equal has none."""
     shared = [(number := _scalar(part)) is not None and numbers[number] > 1 for part in parts]
@@ -217,7 +249,7 @@ def keep_dimensions(network: Network) -> None:
     makers = {id(op.output): op for op in network.ops}
     uses = Counter(id(value) for op in network.ops for value in op.inputs)
     uses.update(id(value) for _, value in network.outputs)
-    gone: set[int] = set()
+    users, gone = network.users(), set[int]()
     for op in network.ops:
         product = makers.get(id(op.inputs[0])) if op.code == RESHAPE else None
         before = (
@@ -226,6 +258,8 @@ def keep_dimensions(network: Network) -> None:
             else None
         )
         if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1:
+            continue
+        if [user.code for user in users.get(id(op.output), ())] == [RESHAPE]:  # which are joined first
             continue
         given = before.inputs[0]
         shapes = (given.shape if given is not None else (-1,)), op.output.shape

@@ -53,6 +53,8 @@ def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool,
 
 
 def _product(node: Node) -> Item:
+    if isinstance(node.inputs[1], Value):
+        return _of_tensors(node, turn=("transpose_a", "transpose_b"))
     weight = node.held(1)
     turned = node.flag("transpose_b")
     if node.flag("transpose_a") or len(node.given.shape) != 2 or len(weight.shape) != 2:
@@ -71,13 +73,17 @@ def _products(node: Node) -> Item:
         return product(
             node, node.given, second, second.shape[0] if turned else second.shape[1], turned=turned, keep=True
         )
+    return _of_tensors(node, turn=("adj_x", "adj_y"))
+
+
+def _of_tensors(node: Node, turn: tuple[str, str]) -> Item:
+    """Multiply two tensors that are computed; the flags of the operation tell which is turned."""
     first, second = node.given, node.computed(1)
-    settings: dict[str, int | float | bool] = {"adj_x": node.flag("adj_x"), "adj_y": node.flag("adj_y")}
+    settings: dict[str, int | float | bool] = {"adj_x": node.flag(turn[0]), "adj_y": node.flag(turn[1])}
     rows = first.shape[-1] if settings["adj_x"] else first.shape[-2]
     cols = second.shape[-2] if settings["adj_y"] else second.shape[-1]
-    return node.op(
-        BATCH_MATMUL, [first, second], (*broadcast(first.shape[:-2], second.shape[:-2]), rows, cols), settings
-    )
+    outer = broadcast(first.shape[:-2], second.shape[:-2])
+    return node.op(BATCH_MATMUL, [first, second], (*outer, rows, cols), settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +150,10 @@ def _flat_sum(
     """Sum products of which a side has several letters, or none: they are one length for a product of
     matrices.
     """
-    if min(lengths.values()) < 0:
-        raise UnknownNodeError("an equation of several lengths at once")
     batch, own, other, summed = equation.batch, equation.own, equation.other, equation.summed
     outer = tuple(lengths[letter] for letter in batch)
+    if outer.count(-1) > 1 or min(lengths[letter] for letter in own + other + summed) < 0:
+        raise UnknownNodeError("an equation of several lengths at once")
     rows, cols, inner = (prod(lengths[letter] for letter in part) for part in (own, other, summed))
     one = _turned(node, given, equation.first, batch + own + summed)
     two = _turned(node, taken, equation.second, batch + summed + other)
@@ -159,7 +165,7 @@ def _flat_sum(
 
 
 def _reshaped(node: Node, value: Value, shape: Shape) -> Value:
-    """Give another shape, unless it has that."""
+    """Give another shape, unless it has that; which it has is known where every length is."""
     return value if value.shape == shape else node.op(RESHAPE, [value, _own(node, list(shape))], shape)
 
 

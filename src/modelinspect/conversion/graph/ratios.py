@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from modelinspect.conversion.graph.activations import MOST_AXES
 from modelinspect.conversion.graph.node import Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import broadcast
 from modelinspect.conversion.network import Shape, Value
@@ -24,8 +25,6 @@ from modelinspect.conversion.operators import (
 )
 
 _TYPES = {FLOAT32: np.float32, INT32: np.int32, BOOL: np.bool_}
-_MOST_AXES = 4
-"""The axes up to which operators fit shapes themselves."""
 
 
 def _shape_of(node: Node, value: Value) -> Value:
@@ -56,7 +55,7 @@ def _ratio(node: Node) -> Item:
     first, second = node.computed(0), node.computed(1)
     shape = broadcast(first.shape, second.shape)
     zero = node.constant(np.float32(0), FLOAT32)
-    if len(shape) <= _MOST_AXES:
+    if len(shape) <= MOST_AXES:
         is_zero = node.op(EQUAL, [second, zero], second.shape, None, BOOL)
         return node.op(SELECT_V2, [is_zero, zero, node.op(DIV, [first, second], shape)], shape)
     if first.shape != second.shape:

@@ -8,14 +8,14 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.forms.rewrite import numbers as whole_numbers
-from modelinspect.conversion.graph.activations import ACTIVATIONS
+from modelinspect.conversion.graph.activations import ACTIVATIONS, MOST_AXES
 from modelinspect.conversion.graph.arrays import ARRAYS
 from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.ratios import RATIOS
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import Op, Shape, Value, fused, kernel
+from modelinspect.conversion.network import Op, Shape, Value, fused
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -25,7 +25,7 @@ from modelinspect.conversion.operators import (
     EXPAND_DIMS,
     FLOAT32,
     FLOOR_DIV,
-    GATHER,
+    FULLY_CONNECTED,
     GREATER,
     GREATER_EQUAL,
     LESS,
@@ -59,18 +59,9 @@ from modelinspect.conversion.operators import (
     recalled,
 )
 from modelinspect.formats.graph.data_types import data_type
-from modelinspect.measure.kept import Layout
 
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
-
-
-_MOST_AXES = 4
-"""The axes that the squared difference of TFLite takes."""
-
-
-_BATCHED_GATHER = 5
-"""The version of the operator that gathers in batches."""
 
 
 _POWERS = frozenset((1.0, 0.5, 0.0, -0.5, -1.0))
@@ -84,23 +75,40 @@ def _is_neutral(code: int, value: Value) -> bool:
 
 def _binary(code: int, kind: int | None = None) -> Rule:
     def rule(node: Node) -> Item:
+        if code == ADD:
+            _read_bias(node)
         first, second = node.value(0), node.value(1)
         if code in _COMMUTES and first.constant is not None:
             first, second = second, first
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
+        if code == MUL and second.constant is not None and second.constant.is_all(0.0):
+            nothing = next(item for item in node.inputs if isinstance(item, Held))
+            if nothing.shape == first.shape and -1 not in first.shape:
+                return nothing
         shape = first.shape
         if not node.network.is_rough:
             shape = broadcast(shape, second.shape)
         elif len(shape) == len(second.shape):
             shape = tuple(max(pair, key=abs) for pair in zip(shape, second.shape, strict=True))
-        if code == SQUARED_DIFFERENCE and len(shape) > _MOST_AXES:
+        if code == SQUARED_DIFFERENCE and len(shape) > MOST_AXES:
             return node.op(SQUARE, [node.op(SUB, [first, second], shape)], shape)
         if first.constant is None and shape == first.shape and _is_neutral(code, second):
             return first
         return node.op(code, [first, second], shape, None, first.kind if kind is None else kind)
 
     return rule
+
+
+def _read_bias(node: Node) -> None:
+    """Read what is added to several last axes of a reshaped product: the product takes it as its bias."""
+    first, second = node.inputs
+    reshape = node.makers.get(id(first))
+    product = None if reshape is None else node.makers.get(id(reshape.inputs[0]))
+    if reshape is None or product is None or not isinstance(second, Held):
+        return
+    if reshape.code == RESHAPE and product.code == FULLY_CONNECTED:
+        second.array(node.reading)
 
 
 def _divided(node: Node) -> Item:
@@ -217,47 +225,6 @@ def _expand(node: Node) -> Item:
     return node.op(EXPAND_DIMS, [given, axis.value(node.reading)], tuple(shape), None, given.kind)
 
 
-def _gather(node: Node) -> Item:
-    axis = node.whole_numbers(2)[0] if len(node.inputs) > 2 else 0
-    if axis or node.number("batch_dims"):
-        return _chosen(node, axis)
-    index = node.value(1)
-    table = node.inputs[0]
-    if (
-        isinstance(table, Held)
-        and table.tensor is not None
-        and len(table.shape) == 2
-        and table.kind == FLOAT32
-    ):
-        location = table.location if node.step.op == "GatherV2" else node.location
-        value = kernel(table.tensor, Layout(table.shape[0], table.shape[1], None), table.shape, location)
-    else:
-        value = node.value(0)
-    output = node.op(GATHER, [value, index], (*index.shape, *value.shape[1:]), {}, value.kind)
-    if node.step.op == "GatherV2":
-        output.location = (*output.location, "")
-    return output
-
-
-def _chosen(node: Node, axis: int) -> Item:
-    """Take elements along an axis other than the first, or by an index for each sample."""
-    given, index = node.given, node.value(1)
-    axis, batch = axis % len(given.shape), node.number("batch_dims")
-    if not 0 <= batch <= min(axis, len(index.shape)):
-        raise UnknownNodeError("gathers in batches that do not fit")
-    shape = (*given.shape[:axis], *index.shape[batch:], *given.shape[axis + 1 :])
-    settings: dict[str, int | float | bool] = {"axis": axis}
-    if batch:
-        settings["batch_dims"] = batch
-    output = node.op(GATHER, [given, index], shape, settings, given.kind)
-    if batch:
-        node.network.ops[-1].version = _BATCHED_GATHER
-    place = node.value(2)
-    output.location = fused(output.location, place.location)
-    node.network.named.append((output, place, place.location))
-    return output
-
-
 def _cast(node: Node) -> Item:
     name = data_type(node.step.attributes["DstT"].type).name if "DstT" in node.step.attributes else ""
     if name not in KINDS:
@@ -337,7 +304,6 @@ RULES: dict[str, Rule] = {
     "BiasAdd": _bias,
     "Cast": _cast,
     "ExpandDims": _expand,
-    "GatherV2": _gather,
     "Greater": _binary(GREATER, BOOL),
     "Equal": _binary(EQUAL, BOOL),
     "FloorDiv": _binary(FLOOR_DIV),
@@ -360,7 +326,6 @@ RULES: dict[str, Rule] = {
     "Prod": _reduced(REDUCE_PROD),
     "RealDiv": _divided,
     "Reshape": _reshape,
-    "ResourceGather": _gather,
     "SelectV2": _select,
     "SquaredDifference": _binary(SQUARED_DIFFERENCE),
     "Squeeze": _squeeze,

@@ -10,7 +10,7 @@ import numpy as np
 from modelinspect.conversion.graph.constants import strided
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.slices import slice_with_axes
-from modelinspect.conversion.network import Shape, Value
+from modelinspect.conversion.network import Shape
 from modelinspect.conversion.operators import (
     BOOL,
     CONCATENATION,
@@ -56,10 +56,8 @@ def _slice(node: Node) -> Item:
         [int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3)
     )
     given = node.given
-    if node.number("new_axis_mask"):
+    if node.number("new_axis_mask") or node.number("ellipsis_mask"):
         return slice_with_axes(node, begin, end, step)
-    if node.number("ellipsis_mask"):
-        return _slice_between(node, begin, end, step)
     maker = node.makers.get(id(given))
     if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
         part = strided(node, np.array(maker.inputs[0].shape), begin, end, step)
@@ -107,40 +105,6 @@ def _unless_known(given: int, length: int, *, is_whole: bool) -> int:
     if given < -1:
         return forgotten(length)
     return -1 if given == -1 and is_whole else length
-
-
-def _slice_between(node: Node, begin: list[int], end: list[int], step: list[int]) -> Item:
-    """Take a slice whose numbers leave some axes as they are: the converter writes these out."""
-    mask, given = node.number("ellipsis_mask"), node.given
-    place, more = mask.bit_length() - 1, len(node.given.shape) - len(begin) + 1
-    names = ("begin_mask", "end_mask", "shrink_axis_mask")
-    masks = [node.number(name) for name in names]
-    if mask.bit_count() != 1 or node.number("new_axis_mask") or more < 0 or place >= len(begin):
-        raise UnknownNodeError("an unsupported slice")
-    low, rest = (1 << place) - 1, ((1 << more) - 1) << place
-    written: list[list[int]] = []
-    for numbers, filling in ((begin, 0), (end, 0), (step, 1)):
-        written.append([*numbers[:place], *[filling] * more, *numbers[place + 1 :]])
-    wide = [mask & low | (mask >> place + 1) << place + more for mask in masks]
-    shape = []
-    for axis, length in enumerate(given.shape):
-        if wide[2] >> axis & 1:
-            continue
-        if rest >> axis & 1:
-            shape.append(length)
-            continue
-        if length < 0:
-            raise UnknownNodeError("an unsupported slice")
-        first = None if wide[0] >> axis & 1 else written[0][axis]
-        last = None if wide[1] >> axis & 1 else written[1][axis]
-        shape.append(len(range(length)[first : last : written[2][axis]]))
-    settings: dict[str, int | float | bool] = dict(
-        zip(names, (wide[0] | rest, wide[1] | rest, wide[2]), strict=True)
-    )
-    for number in (1, 2, 3):
-        node.forget(node.held(number))
-    inputs = [given, *(node.constant(numbers) for numbers in written)]
-    return node.op(STRIDED_SLICE, inputs, tuple(shape), settings, given.kind)
 
 
 def _rest_kept(node: Node, given: Shape, shape: Shape, count: int) -> Shape:
@@ -192,12 +156,8 @@ def _split(node: Node) -> Item:
     if count < 1 or given.shape[where] < 1 or given.shape[where] % count:
         raise UnknownNodeError("splits lengths that are not known")
     shape = tuple(length // count if place == where else length for place, length in enumerate(given.shape))
-    first = node.op(SPLIT, [axis.value(node.reading), given], shape, {"num_splits": count}, given.kind)
-    rest = [Value(shape, node.location, given.kind) for _ in range(count - 1)]
-    op = node.network.ops[-1]
-    op.outputs = [first, *rest]
-    node.makers.update((id(value), op) for value in rest)
-    return first
+    inputs = [axis.value(node.reading), given]
+    return node.several(SPLIT, inputs, [shape] * count, {"num_splits": count}, [given.kind] * count)
 
 
 SHAPES: dict[str, Rule] = {

@@ -1,4 +1,4 @@
-"""Slices that add axes: the converter reshapes first."""
+"""Slices that add axes, or leave some as they are: the converter reshapes first, and writes them out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Axes:
 
 
 def slice_with_axes(node: Node, begin: Sequence[int], end: Sequence[int], step: Sequence[int]) -> Item:
-    """Reshape to what has the new axes, and slice that. Raises `UnknownNodeError`."""
+    """Reshape to what has the new axes, if any, and slice that. Raises `UnknownNodeError`."""
     given, axes = node.given, _Axes()
     added, between = node.number("new_axis_mask"), node.number("ellipsis_mask")
     added &= ~between & ((1 << len(begin)) - 1)
@@ -72,16 +72,18 @@ def slice_with_axes(node: Node, begin: Sequence[int], end: Sequence[int], step: 
     is_written_out = bool(between or left)
     for length in left:
         axes.add_whole(length, max(length, 1))
-    if axes.lengths.count(-1) > 1 or min(axes.lengths) < -1:
-        raise UnknownNodeError("an unsupported slice")
-    whole = tuple(axes.lengths)
-    shaped = node.op(RESHAPE, [given, integers(whole, UNKNOWN)], whole, None, given.kind)
+    shaped, location = given, node.location
+    if added:
+        if axes.lengths.count(-1) > 1 or min(axes.lengths) < -1:
+            raise UnknownNodeError("an unsupported slice")
+        whole, location = tuple(axes.lengths), UNKNOWN
+        shaped = node.op(RESHAPE, [given, integers(whole, UNKNOWN)], whole, None, given.kind)
     inputs = [node.value(place) for place in (1, 2, 3)]
     if is_written_out:
         for place in (1, 2, 3):
             node.forget(node.held(place))
         first, last, by = axes.bounds
-        inputs = [integers(first, UNKNOWN), integers(last, UNKNOWN), node.constant(by)]
+        inputs = [integers(first, location), integers(last, location), node.constant(by)]
     settings: dict[str, int | float | bool] = {
         "begin_mask": axes.begin_mask,
         "end_mask": axes.end_mask,

@@ -150,7 +150,7 @@ class _Graph:
             ):
                 raise UnmeasurableError(f"its output {name} is computed nowhere, or defined twice")
             self.network.outputs.append((name, value))
-        self.lowering.written = [
+        self.lowering.written += [
             item for item in self.made.values() if isinstance(item, Held) and item.is_written
         ]
         self.lowering.forget_shared()

@@ -19,7 +19,6 @@ from modelinspect.conversion.operators import (
     TRANSPOSE,
 )
 from modelinspect.conversion.passes.groups import constants_in_order
-from modelinspect.conversion.passes.lengths import after_unknown_lengths
 from modelinspect.conversion.passes.moved import forget_moved
 from modelinspect.conversion.passes.order import in_order
 from modelinspect.conversion.releases import NEWEST, ConstantNames, Release
@@ -82,10 +81,6 @@ class _Emitter:
             self._add(
                 value, f"serving_default_{name}:0" if is_main else f"{network.name}_arg{len(self.tensors)}"
             )
-        uncertain = after_unknown_lengths(network) if is_main else set()
-        for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
-            if id(value) not in uncertain:  # a cast to the shape of the signature is what is named otherwise
-                self._unique(";".join(value.location))
         for name in _nothing(network) if is_main else ():
             self._unique(name)
         if self.release.constants is ConstantNames.USERS:

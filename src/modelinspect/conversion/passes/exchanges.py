@@ -1,4 +1,5 @@
-"""Move exchanges of axes after what is computed with each element while operators are still TensorFlow's.
+"""Move exchanges of axes after what is computed with each element: sums, ReLU and the hyperbolic tangent while
+operators are still TensorFlow's, and constants that are added when they are those of TFLite.
 
 Source: tensorflow/compiler/mlir/tensorflow/transforms/layout_optimization.cc. Of the operations that TFLite
 has, sums, ReLU and the hyperbolic tangent are marked as agnostic of the layout.
@@ -8,9 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from modelinspect.conversion.network import Network, Op, Value
+import numpy as np
+
+from modelinspect.conversion.network import Network, Op, Value, floats
 from modelinspect.conversion.operators import ADD, RELU, TANH, TRANSPOSE
-from modelinspect.conversion.passes.move import axes_of
+from modelinspect.conversion.passes.move import Moves, axes_of
 from modelinspect.conversion.passes.unused import drop_dead
 
 _AGNOSTIC = frozenset((ADD, RELU, TANH))
@@ -41,3 +44,23 @@ def move_exchanges(network: Network) -> None:
         makers[id(outer)] = ops[-1]
     network.ops = ops
     drop_dead(network)
+
+
+def add_before_exchange(moves: Moves, op: Op) -> bool:
+    """Add a constant before axes are exchanged, and not after it (push_transpose_through_ewise.cc)."""
+    inner = moves.maker(op.inputs[0]) if op.code == ADD and len(op.inputs) == 2 else None
+    order = axes_of(inner) if inner is not None and inner.code == TRANSPOSE else None
+    other = op.inputs[1] if order is not None else None
+    if inner is None or order is None or other is None or other.constant is None:
+        return False
+    given, held = inner.inputs[0], other.constant.values
+    if given is None or held is None or len(other.shape) != len(order):
+        return False
+    before = floats(np.transpose(held, np.argsort(order)).astype("<f4"), other.location)
+    made = Value(given.shape, op.output.location)
+    swapped = inner.code, [made, inner.inputs[1]], inner.options, inner.number, inner.version
+    inner.code, inner.inputs, inner.outputs = op.code, [given, before], [made]
+    inner.options, inner.number, inner.version = op.options, op.number, op.version
+    op.code, op.inputs, op.options, op.number, op.version = swapped
+    moves.makers[id(made)], moves.uses[id(made)], moves.takers[id(made)] = inner, 1, [op]
+    return True

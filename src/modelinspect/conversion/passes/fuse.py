@@ -24,7 +24,7 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.early import rewrite_early
-from modelinspect.conversion.passes.exchanges import move_exchanges
+from modelinspect.conversion.passes.exchanges import add_before_exchange, move_exchanges
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.norms import JOINED, join_sums
 from modelinspect.conversion.passes.order import begin, gather, prepare, settle
@@ -38,7 +38,7 @@ from modelinspect.conversion.passes.share import (
     share_integers,
     share_operators,
 )
-from modelinspect.conversion.passes.swish import join_hard_swish
+from modelinspect.conversion.passes.swish import clip_below, clip_to_six, join_hard_swish
 from modelinspect.conversion.passes.turns import Turns
 from modelinspect.conversion.passes.unused import drop_dead
 from modelinspect.core.records import dataclass, field
@@ -353,6 +353,7 @@ _FIRST: tuple[_Rule, ...] = (
     *(join_hard_swish, *JOINED),
     _Sweep.join_transposes,
     _Sweep.multiply_transposed,
+    add_before_exchange,
     _Sweep.drop_identity,
     _Sweep.drop_again,
     _Sweep.scale_directly,
@@ -369,12 +370,13 @@ _EARLY: tuple[_Rule, ...] = (
 )
 _LATE: tuple[_Rule, ...] = (
     _Sweep.drop_identity,
-    _Sweep.clip_below,
-    _Sweep.clip_to_six,
+    clip_below,
+    clip_to_six,
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,
     _Sweep.drop_before_product,
+    _Sweep.keep_axes,
     take_padding,
     _Sweep.scale_convolution,
     _Sweep.bias_convolution,

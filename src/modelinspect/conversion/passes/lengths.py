@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelinspect.conversion.network import Network, Op, Value
+from modelinspect.conversion.network import Op, Value
 from modelinspect.conversion.operators import CONCATENATION, RESHAPE, SHAPE
 
 
@@ -26,15 +26,3 @@ def has_unknown_lengths(value: Value, maker: Op | None, makers: Mapping[int, Op]
         return False
     front = joined.inputs[0]
     return front is not None and front.constant is None and front.shape != (1,)
-
-
-def after_unknown_lengths(network: Network) -> set[int]:
-    """Return the identities of values that have unknown lengths, or are computed of one that has."""
-    makers = {id(value): op for op in network.ops for value in op.outputs}
-    found: set[int] = set()
-    for op in network.ops:
-        if any(id(value) in found for value in op.inputs) or any(
-            has_unknown_lengths(value, op, makers) for value in op.outputs
-        ):
-            found.update(id(value) for value in op.outputs)
-    return found

@@ -7,8 +7,9 @@ locations of what it took.
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 
-from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
+from modelinspect.conversion.network import Location, Network, Op, Value, floats, fused, integers
 from modelinspect.conversion.operators import (
     ADD,
     BATCH_MATMUL,
@@ -22,6 +23,7 @@ from modelinspect.conversion.operators import (
     PACK,
     RELU,
     RELU6,
+    RELU_N1_TO_1,
     RESHAPE,
     SHAPE,
     STRIDED_SLICE,
@@ -31,7 +33,7 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.core.records import dataclass, field
 
-FUSED = {RELU: 1, RELU6: 3}
+FUSED = {RELU: 1, RELU_N1_TO_1: 2, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
 
 _ELEMENT_WISE = frozenset((EXP, LOGISTIC, TANH))
@@ -88,26 +90,6 @@ class Moves:
         self.replace(op, given)
         return True
 
-    def clip_below(self, op: Op) -> bool:
-        """Write the larger of a value and zero as a ReLU."""
-        other = op.inputs[1] if op.code == MAXIMUM and len(op.inputs) == 2 else None
-        if other is None or other.constant is None or other.shape or not other.constant.is_all(0.0):
-            return False
-        op.code, op.inputs, op.options, op.number = RELU, op.inputs[:1], None, 0
-        return True
-
-    def clip_to_six(self, op: Op) -> bool:
-        """Write a ReLU of the smaller of a value and six as a ReLU6."""
-        maker = self.maker(op.inputs[0]) if op.code == RELU else None
-        if maker is None or maker.code != MINIMUM or len(maker.inputs) != 2:
-            return False
-        most = maker.inputs[1]
-        if most is None or most.constant is None or most.shape or not most.constant.is_all(6.0):
-            return False
-        maker.code, maker.inputs, maker.options, maker.number = RELU6, maker.inputs[:1], None, 0
-        self.take_in(maker, op, fused(op.output.location, maker.output.location))
-        return True
-
     def drop_again(self, op: Op) -> bool:
         """Drop a ReLU of the same ReLU."""
         maker = self.makers.get(id(op.inputs[0])) if op.code in FUSED else None
@@ -149,6 +131,22 @@ class Moves:
         self.gone.add(id(reshape))
         return True
 
+    def keep_axes(self, op: Op) -> bool:
+        """Let a product keep the axes of what it takes where its result is reshaped, if all are known."""
+        product = self.maker(op.inputs[0]) if op.code == RESHAPE else None
+        given = product.inputs[0] if product is not None and product.code == FULLY_CONNECTED else None
+        if product is None or given is None or product.options is None or len(given.shape) < 3:
+            return False
+        shape = (*given.shape[:-1], product.output.shape[-1])
+        if min(given.shape) < 0 or len(product.output.shape) > 2 or prod(shape) != prod(op.output.shape):
+            return False
+        product.options.set(keep_num_dims=True)
+        if shape == op.output.shape:
+            self.take_in(product, op, op.output.location)
+        else:
+            product.output.shape = shape
+        return True
+
     def move_before_reshape(self, op: Op) -> bool:
         """Do what is done to every element, or to every channel, before a reshape."""
         reshape = self.maker(op.inputs[0])
@@ -165,6 +163,8 @@ class Moves:
         is_number = (
             op.code in _PAIRED and other is not None and other.constant is not None and not other.shape
         )
+        if op.code == ADD and other is not None and (flat := _joined(other, before, after)) is not None:
+            other, is_number = flat, self.is_product(before)
         keeps_last = before.shape[-1:] == after.shape[-1:] or is_number
         if not keeps_last and (op.code not in FUSED or reshape.inputs[1].constant):
             return False
@@ -185,19 +185,14 @@ class Moves:
             location = fused(location, other.location or ("",) if op.code == MUL else other.location)
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
-        changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
+        changed = Op(op.code, [before, other][: len(op.inputs)], [inner], op.options, op.number)
         target = reshape.inputs[1]
         if op.code in FUSED and target.constant is not None:  # this rule makes the shape again
             target = Value(target.shape, location, target.kind, target.constant)
         moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
-            old.code, old.inputs, old.outputs, old.options, old.number = (
-                new.code,
-                new.inputs,
-                new.outputs,
-                new.options,
-                new.number,
-            )
+            old.code, old.inputs, old.outputs = new.code, new.inputs, new.outputs
+            old.options, old.number = new.options, new.number
         self.makers[id(inner)], self.makers[id(outer)] = reshape, op
         self.uses[id(inner)] = 1
         self.takers.setdefault(id(before), []).append(reshape)
@@ -347,7 +342,12 @@ class Moves:
     def drop_own_shape(self, op: Op) -> bool:
         """Drop a reshape to the shape that its input has (canonicalize.td, ReshapeToSelfShape)."""
         shape = self.makers.get(id(op.inputs[1])) if op.code == RESHAPE and len(op.inputs) > 1 else None
-        if shape is None or shape.code != SHAPE or op.inputs[0] is None or shape.inputs[0] is not op.inputs[0]:
+        if (
+            shape is None
+            or shape.code != SHAPE
+            or op.inputs[0] is None
+            or shape.inputs[0] is not op.inputs[0]
+        ):
             return False
         self.replace(op, op.inputs[0])
         self.uses[id(shape.output)] -= 1
@@ -367,6 +367,18 @@ class Moves:
         op.inputs[1] = integers(op.output.shape, location)
         op.inputs[1].origin = op.output.origin
         return True
+
+
+def _joined(other: Value, before: Value, after: Value) -> Value | None:
+    """Return the constant that is added to the last axes of a reshaped tensor as one for the axis that these
+    were before, if all lengths are known.
+    """
+    numbers, axes = other.vector, len(other.shape)
+    if numbers is None or axes < 2 or min(before.shape + after.shape) < 0:
+        return None
+    if other.shape != after.shape[-axes:] or before.shape != (*after.shape[:-axes], numbers.size):
+        return None
+    return floats(numbers.reshape(-1), other.location)
 
 
 def axes_of(op: Op) -> list[int] | None:

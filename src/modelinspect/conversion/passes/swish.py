@@ -1,4 +1,4 @@
-"""The product of a value with its hard sigmoid, which the converter makes one operator.
+"""Activations that are written by their parts: a value times its hard sigmoid, and limits of zero and six.
 
 Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td.
 """
@@ -6,7 +6,7 @@ Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td.
 from __future__ import annotations
 
 from modelinspect.conversion.network import Op, Value, fused
-from modelinspect.conversion.operators import ADD, HARD_SWISH, MUL, RELU6, options
+from modelinspect.conversion.operators import ADD, HARD_SWISH, MAXIMUM, MINIMUM, MUL, RELU, RELU6, options
 from modelinspect.conversion.passes.move import Moves
 
 _MOVED, _SHARE = 3.0, 1 / 6
@@ -79,4 +79,26 @@ def _join(moves: Moves, op: Op, x: Value, parts: tuple[Op, ...]) -> bool:
     op.code, op.inputs = HARD_SWISH, [x]
     op.options, op.number = options(HARD_SWISH, {})
     moves.gone.update(id(part) for part in parts)
+    return True
+
+
+def clip_below(_: Moves, op: Op) -> bool:
+    """Write the larger of a value and zero as a ReLU."""
+    other = op.inputs[1] if op.code == MAXIMUM and len(op.inputs) == 2 else None
+    if other is None or other.constant is None or other.shape or not other.constant.is_all(0.0):
+        return False
+    op.code, op.inputs, op.options, op.number = RELU, op.inputs[:1], None, 0
+    return True
+
+
+def clip_to_six(moves: Moves, op: Op) -> bool:
+    """Write a ReLU of the smaller of a value and six as a ReLU6."""
+    maker = moves.maker(op.inputs[0]) if op.code == RELU else None
+    if maker is None or maker.code != MINIMUM or len(maker.inputs) != 2:
+        return False
+    most = maker.inputs[1]
+    if most is None or most.constant is None or most.shape or not most.constant.is_all(6.0):
+        return False
+    maker.code, maker.inputs, maker.options, maker.number = RELU6, maker.inputs[:1], None, 0
+    moves.take_in(maker, op, fused(op.output.location, maker.output.location))
     return True

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from math import prod
 
 from modelinspect.conversion.graph.node import Item
-from modelinspect.conversion.keras.call import Parameter, Rule, UnknownLayerError, items
+from modelinspect.conversion.keras.call import Rule, UnknownLayerError, items
 from modelinspect.conversion.keras.masks import mask_zero
 from modelinspect.conversion.keras.nodes.trace import TYPES, Trace, traced
-from modelinspect.conversion.network import Op
-from modelinspect.conversion.operators import FLOAT32, GATHER, INT32, INT64
+from modelinspect.conversion.operators import FLOAT32, INT32, INT64
 
 
 def _all(t: Trace, op: str, name: str) -> Item:
@@ -72,12 +71,9 @@ def _embedding(t: Trace) -> Item:
     index: Item = t.given
     if t.given.kind not in (INT32, INT64):
         index = t.node("Cast", [index], "Cast", DstT=TYPES[INT32])
-    others = [op for op in t.call.network.ops if op.code == GATHER and _takes(op, table)]
     if not t.is_keras3:
         name = "embedding_lookup"
         made = t.finished(t.node("ResourceGather", [t.read(table, name), index], name))
-        for output in (*(op.output for op in others), *((made,) if others else ())):
-            output.location = (output.location[0], "")  # of a table that several take, the name is lost
         if mask is not None:
             t.call.masks[id(made)] = mask
         return made
@@ -97,11 +93,6 @@ def _embedding(t: Trace) -> Item:
     if mask is not None:
         t.call.masks[id(made)] = mask
     return made
-
-
-def _takes(op: Op, table: Parameter) -> bool:
-    weight = op.inputs[0]
-    return weight is not None and weight.constant is not None and weight.constant.key == id(table.tensor)
 
 
 TRACED_MERGING: Mapping[str, Rule] = {
