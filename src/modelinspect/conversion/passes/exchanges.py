@@ -1,5 +1,5 @@
-"""Move exchanges of axes after what is computed with each element: sums, ReLU and the hyperbolic tangent while
-operators are still TensorFlow's, and constants that are added when they are those of TFLite.
+"""Move exchanges of axes after what is computed with each element: sums, ReLU and the hyperbolic tangent
+while operators are still TensorFlow's, and constants that are added when they are those of TFLite.
 
 Source: tensorflow/compiler/mlir/tensorflow/transforms/layout_optimization.cc. Of the operations that TFLite
 has, sums, ReLU and the hyperbolic tangent are marked as agnostic of the layout.
