@@ -75,12 +75,9 @@ def read_model(artifact: Artifact, reading: Reading) -> LayerConfig | None:
                 document.span.offset,
             )
             for node in list(message.nodes)[:_MOST]:  # type: ignore[attr-defined]
-                model = model_config(read_json(node.metadata))
-                if (
-                    model is not None
-                    and model.children
-                    and node.identifier.endswith(("_model", "_sequential", "_network"))
-                ):
+                # others are parts: of a class that a program defines only these have configurations
+                model = model_config(read_json(node.metadata)) if node.node_path == "root" else None
+                if model is not None and model.children:
                     return model
     return None
 

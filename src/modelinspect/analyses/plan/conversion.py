@@ -101,7 +101,7 @@ class _Forms:
         self._has_sparse |= bool(form.sparse)
         if not sparse:
             self._dense[weights] = form.size
-        elif form.sparse:
+        elif form.sparse and source.has_structure:  # else kernels are guessed, and their blocks with them
             yield from _warn(name, form, self._dense.get(weights, form.size))
         error = stated_error(form, of_form(source, planning.release, weights, is_sparse=sparse))
         # Without a layer configuration the form is a size without elements, which would compress to nothing.

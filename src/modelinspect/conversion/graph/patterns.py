@@ -22,7 +22,7 @@ from modelinspect.conversion.operators import (
     RELU_N1_TO_1,
     RESHAPE,
 )
-from modelinspect.core.records import dataclass, field
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.measure.kept import Layout
 
 _Scalar = tuple[int, float]
@@ -46,7 +46,11 @@ class Found:
             slope = node.held(1)
             if len(slope.shape) != len(node.given.shape) - 1 or slope.tensor is None:
                 raise UnknownNodeError("a slope of another rank")
-            inputs.append(kernel(slope.tensor, Layout(prod(slope.shape), 1, None), slope.shape, self.names))
+            if prod(slope.shape) == max(slope.shape):  # equal slopes of channels are one constant
+                inputs.append(replace(slope.value(node.reading), location=self.names))
+            else:
+                layout = Layout(prod(slope.shape), 1, None)
+                inputs.append(kernel(slope.tensor, layout, slope.shape, self.names))
         settings = {"approximate": True} if self.is_approximate else None
         output = node.op(self.code, inputs, node.given.shape, settings)
         output.location = self.names
