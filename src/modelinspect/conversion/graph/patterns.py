@@ -11,7 +11,7 @@ import numpy as np
 from modelinspect.conversion.graph.constants import read_constant
 from modelinspect.conversion.graph.node import Node, UnknownNodeError
 from modelinspect.conversion.graph.reader import Ref, Step
-from modelinspect.conversion.network import Network, Value, kernel
+from modelinspect.conversion.network import Network, Value, floats, kernel
 from modelinspect.conversion.operators import (
     FLOAT32,
     FULLY_CONNECTED,
@@ -22,7 +22,7 @@ from modelinspect.conversion.operators import (
     RELU_N1_TO_1,
     RESHAPE,
 )
-from modelinspect.core.records import dataclass, field, replace
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Layout
 
 _Scalar = tuple[int, float]
@@ -47,7 +47,7 @@ class Found:
             if len(slope.shape) != len(node.given.shape) - 1 or slope.tensor is None:
                 raise UnknownNodeError("a slope of another rank")
             if prod(slope.shape) == max(slope.shape):  # equal slopes of channels are one constant
-                inputs.append(replace(slope.value(node.reading), location=self.names))
+                inputs.append(floats(slope.array(node.reading).astype(np.float32), self.names))
             else:
                 layout = Layout(prod(slope.shape), 1, None)
                 inputs.append(kernel(slope.tensor, layout, slope.shape, self.names))

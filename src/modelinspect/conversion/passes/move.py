@@ -166,7 +166,8 @@ class Moves:
         if op.code == ADD and other is not None and (flat := _joined(other, before, after)) is not None:
             other, is_number = flat, self.is_product(before)
         keeps_last = before.shape[-1:] == after.shape[-1:] or is_number
-        if not keeps_last and (op.code not in FUSED or reshape.inputs[1].constant):
+        of_sum = (made := self.maker(before)) is not None and made.code in (ADD, SUB, MUL, DIV)
+        if not keeps_last and (op.code not in FUSED or (reshape.inputs[1].constant and not of_sum)):
             return False
         if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
             if (
@@ -187,7 +188,7 @@ class Moves:
         outer.location = location
         changed = Op(op.code, [before, other][: len(op.inputs)], [inner], op.options, op.number)
         target = reshape.inputs[1]
-        if op.code in FUSED and target.constant is not None:  # this rule makes the shape again
+        if op.code in FUSED and target.constant is not None and keeps_last:  # this rule makes the shape again
             target = Value(target.shape, location, target.kind, target.constant)
         moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
