@@ -119,6 +119,10 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "tanh-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, tf.tanh)),
     "sum-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, lambda t: t + t)),
     "elu-between-transpositions": (IMAGE, lambda tf, x, w: _between(tf, x, tf.nn.elu)),
+    "relu-of-a-flat-sum": (
+        (None, 6, 6, 4),
+        lambda tf, x, w: tf.matmul(tf.nn.relu(tf.reshape(tf.sigmoid(x) + x, [-1, 144])), w(144, 8)),
+    ),
     "normalized-difference": (VECTOR, _normalized_difference),
 }
 
