@@ -249,6 +249,21 @@ def test_an_operation_is_predicted_to_the_byte(name: str, tmp_path: Path) -> Non
     assert option.size == len(converter.convert())
 
 
+def test_rows_of_a_known_number_leave_the_forms_out(tmp_path: Path) -> None:
+    """The converter writes their products as lookups, of which no rule says when."""
+    tf = pytest.importorskip("tensorflow")
+    module = tf.Module()
+    module.weights = [tf.Variable(np.ones(shape, "f4")) for shape in ((16, 8), (8, 24))]
+
+    @tf.function(input_signature=[tf.TensorSpec((2, 16), tf.float32, name="x")])
+    def call(x: Any) -> Any:
+        return _by_rows(tf, x, lambda *shape: module.weights[shape == (8, 24)])
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    report = mi.plan(tmp_path, downloads=False)
+    assert any("rows of a known number" in line for line in report.left_out), report.left_out
+
+
 _WRONG = [("output:9", "it leads nowhere"), ("other:0", "takes the output other:0 of another")]
 
 

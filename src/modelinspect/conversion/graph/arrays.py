@@ -254,6 +254,8 @@ def _chosen(node: Node, axis: int) -> Item:
 def _one_hot(node: Node) -> Item:
     """Write each index as a row with one number at its place, and another one elsewhere."""
     given, length, axis = node.given, node.held(1), node.number("axis", -1)
+    if min(given.shape, default=0) > 0:  # a product with these becomes a lookup, by rules that are not known
+        raise UnknownNodeError("rows of a known number")
     values = [length.value(node.reading), node.value(2), node.value(3)]
     shape = list(given.shape)
     shape.insert(axis if axis >= 0 else len(shape), int(length.array(node.reading).reshape(-1)[0]))
