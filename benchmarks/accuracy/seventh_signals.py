@@ -137,7 +137,7 @@ def musicnn(library: Any, draw: random.Random) -> Any:
 
 
 def mcdcnn(library: Any, draw: random.Random) -> Any:
-    """MCDCNN: each channel of a series has an input and convolutions of its own before a dense layer."""
+    """MCDCNN: each channel of a series has a separate input and convolutions before a dense layer."""
     k, channels = library.layers, draw.choice((3, 4))
     inputs, ends = [], []
     for _ in range(channels):

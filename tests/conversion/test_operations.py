@@ -264,6 +264,46 @@ def test_rows_of_a_known_number_leave_the_forms_out(tmp_path: Path) -> None:
     assert any("rows of a known number" in line for line in report.left_out), report.left_out
 
 
+def test_a_product_of_constants_is_not_computed_where_it_is_too_large(tmp_path: Path) -> None:
+    """A column and a row of 400,000 elements each make 160 billion."""
+    tf = pytest.importorskip("tensorflow")
+    module = tf.Module()
+    module.weight = tf.Variable(np.ones((16, 32), "f4"))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 16), tf.float32, name="x")])
+    def call(x: Any) -> Any:
+        whole = tf.matmul(tf.fill((400_000, 1), 1.0), tf.fill((1, 400_000), 1.0))
+        return tf.matmul(x, module.weight) + whole[:1, :32]
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    report = mi.plan(tmp_path, downloads=False)
+    assert any("computes too large a constant" in line for line in report.left_out), report.left_out
+
+
+@pytest.mark.parametrize("damaged", ["Neg", "Exp", "AddV2", "Reciprocal", "Mul"])
+def test_a_pattern_whose_operation_takes_nothing_leaves_the_forms_out(damaged: str, tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    module = tf.Module()
+    module.weight = tf.Variable(np.ones((16, 32), "f4"))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 16), tf.float32, name="x")])
+    def call(x: Any) -> Any:
+        y = tf.matmul(x, module.weight)
+        return tf.math.reciprocal(tf.exp(-y) + 1.0) * tf.zeros_like(y)
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    path = tmp_path / "saved_model.pb"
+    model = message_class("SavedModel")()
+    model.ParseFromString(path.read_bytes())
+    functions = model.meta_graphs[0].graph_def.library.function
+    nodes = [node for function in functions for node in function.node_def if node.op == damaged]
+    assert nodes
+    for node in nodes:
+        del node.input[:]
+    path.write_bytes(model.SerializeToString())
+    assert mi.plan(tmp_path, downloads=False).left_out
+
+
 _WRONG = [("output:9", "it leads nowhere"), ("other:0", "takes the output other:0 of another")]
 
 

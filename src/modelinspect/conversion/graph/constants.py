@@ -242,8 +242,13 @@ def _banded(_: Node, values: list[Elements]) -> Any:
 
 
 def _multiplied(node: Node, values: list[Elements]) -> Any:
+    if any(each.ndim != 2 for each in values):
+        raise UnknownNodeError("a product of constants that are not matrices")
     turned = (node.flag("transpose_a"), node.flag("transpose_b"))
     first, second = (each.T if turn else each for each, turn in zip(values, turned, strict=True))
+    if len(first) * second.shape[1] > MOST_ELEMENTS:  # a column and a row of many have little themselves
+        raise UnknownNodeError("computes too large a constant")
+    node.budget.spend(len(first) * second.shape[1])
     return np.matmul(first, second)
 
 

@@ -178,11 +178,12 @@ def _clipped(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] 
 def _logistic(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
     """Match 1 / (1 + exp(-x))."""
     over, moved = _by_number(step, "RealDiv", 1.0)
-    if step.op == "Reciprocal":
-        moved = _maker(step.inputs[0])
+    moved = moved or _only(step, "Reciprocal")
     one, power = _by_number(moved, "AddV2", 1.0)
     negative = _only(power, "Exp")
-    if moved is None or one is None or power is None or negative is None or negative.op != "Neg":
+    if moved is None or one is None or power is None or negative is None:
+        return None
+    if negative.op != "Neg" or not negative.inputs:
         return None
     if step.op == "RealDiv" and (over is None or _maker(step.inputs[0]) is not over):
         return None

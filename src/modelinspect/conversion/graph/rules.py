@@ -83,8 +83,8 @@ def _binary(code: int, kind: int | None = None) -> Rule:
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
         if code == MUL and second.constant is not None and second.constant.is_all(0.0):
-            nothing = next(item for item in node.inputs if isinstance(item, Held))
-            if nothing.shape == first.shape and -1 not in first.shape:
+            nothing = next((item for item in node.inputs if isinstance(item, Held)), None)
+            if nothing is not None and nothing.shape == first.shape and -1 not in first.shape:
                 return nothing
         shape = first.shape
         if not node.network.is_rough:
