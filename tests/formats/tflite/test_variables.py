@@ -5,7 +5,9 @@ trained on a device has them, made by TensorFlow's converter.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 
@@ -15,7 +17,10 @@ from modelinspect.core.tensors import Role
 tf = pytest.importorskip("tensorflow")
 
 
-def test_first_values_of_variables_that_are_read_as_weights_are_weights(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes]:
+    """A module with two functions, and the TFLite file that it converts to."""
+
     class Trained(tf.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             draw = np.random.default_rng(1)
@@ -32,15 +37,40 @@ def test_first_values_of_variables_that_are_read_as_weights_are_weights(tmp_path
 
     module, spec = Trained(), tf.TensorSpec((4, 20), tf.float32)
     functions = [tf.function(each).get_concrete_function(spec) for each in (module.infer, module.train)]
-    folder = tmp_path / "saved"
+    folder = tmp_path_factory.mktemp("trained") / "saved"
     tf.saved_model.save(module, folder, signatures=dict(zip(("infer", "train"), functions, strict=True)))
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.experimental_enable_resource_variables = True
-    path = tmp_path / "trained.tflite"
-    path.write_bytes(converter.convert())
+    return module, converter.convert()
 
+
+def test_first_values_of_variables_that_are_read_as_weights_are_weights(
+    trained: tuple[Any, bytes], tmp_path: Path
+) -> None:
+    module, data = trained
+    path = tmp_path / "trained.tflite"
+    path.write_bytes(data)
     weights = [tensor for tensor in mi.open(path).tensors if tensor.role is Role.WEIGHT]
     assert sorted(tensor.shape for tensor in weights) == [(7,), (20, 7)]
     held = {tensor.shape: tensor for tensor in weights}
     span = held[(20, 7)].extents[0].span
     assert path.read_bytes()[span.offset : span.end] == module.kernel.numpy().tobytes()
+
+
+def test_a_handle_with_the_options_of_another_operator_is_of_no_variable(
+    trained: tuple[Any, bytes], tmp_path: Path
+) -> None:
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(trained[1], 0))
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            if code.builtinCode == schema.BuiltinOperator.VAR_HANDLE:
+                operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+                operator.builtinOptions = schema.ReshapeOptionsT()
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "other.tflite"
+    path.write_bytes(builder.Output())
+    assert Role.WEIGHT not in {tensor.role for tensor in mi.open(path).tensors}

@@ -115,7 +115,8 @@ def _variables(graph: SubGraph) -> dict[int, tuple[str | None, str | None]]:
         if operator.code.name == "VAR_HANDLE":
             try:
                 options = operator.table.table("builtin_options")
-                if isinstance(options, Table) and operator.outputs:
+                named = isinstance(options, Table) and "shared_name" in options.type.by_name
+                if isinstance(options, Table) and named and operator.outputs:
                     handles[operator.outputs[0]] = options.string("container"), options.string("shared_name")
             except FormatError:  # the walk has reported
                 continue
