@@ -23,7 +23,7 @@ from claims import CLAIMS, LEVELS
 from data import MLP, categories, cell, gzipped, release_names, size, under
 from formatting import change, number, table, wrapped
 
-from modelinspect.pruning.study_plots import COLORS, Bar, Line, bar_chart, line_chart
+from modelinspect.pruning.charts import COLORS, Bar, Line, bar_chart, line_chart
 
 HERE = Path(__file__).resolve().parent
 TEXT = HERE / "article.md.in"

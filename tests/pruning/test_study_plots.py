@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from modelinspect.pruning.study_plots import Bar, Line, bar_chart, line_chart, plots
+from modelinspect.pruning.charts import Bar, Line, bar_chart, line_chart
+from modelinspect.pruning.study_plots import plots
 from modelinspect.pruning.study_tables import CATEGORIES, COLUMNS, Row, markdown
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,31 +1,31 @@
-"""Prune a Keras 3 model by magnitude while it trains, without wrappers.
-
-The state of a run, its step, schedule and masks, is an .npz file that any backend reads.
-"""
+"""Prune a Keras 3 model by magnitude while it trains, without wrappers."""
 
 from __future__ import annotations
 
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
-import msgspec
-import numpy as np
 from keras import ops
-from msgspec import Struct
 
-from modelinspect.core.replacing import replacing
-from modelinspect.errors import ModelInspectError, OutputError
-from modelinspect.pruning.errors import JobError, PruningError
+from modelinspect.errors import ModelInspectError
+from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.job import ScheduleWish
 from modelinspect.pruning.magnitude.choice import Choice, Rule, choose, wish_of
 from modelinspect.pruning.magnitude.kernels import find_units
 from modelinspect.pruning.magnitude.masks import apply_mask, mask_of
 from modelinspect.pruning.magnitude.oneshot import kernels_report
+from modelinspect.pruning.magnitude.state import (
+    VERSION,
+    KernelState,
+    PruningState,
+    check_state,
+    read_state,
+    write_state,
+)
 from modelinspect.pruning.schedules import (
     Schedule,
     is_turn,
@@ -34,7 +34,7 @@ from modelinspect.pruning.schedules import (
     validate_schedule,
     with_target,
 )
-from modelinspect.pruning.selection import Pattern, pattern_of
+from modelinspect.pruning.selection import pattern_of
 from modelinspect.reports.pruned_kernels import KernelsReport
 
 
@@ -174,9 +174,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         self._attached()
         if self._schedule is None:
             raise JobError("the schedule is not known before the training begins")
-        state = _PruningState(_VERSION, self._steps, self._schedule, self._pattern, self._kernel_states())
+        state = PruningState(VERSION, self._steps, self._schedule, self._pattern, self._kernel_states())
         masks = [None if mask is None else ops.convert_to_numpy(mask) for mask in self._masks]
-        _write_state(Path(place), state, masks)
+        write_state(Path(place), state, masks)
 
     def load_state(self, place: str | Path) -> None:
         """Go on from a state, of whatever backend.
@@ -184,9 +184,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         Raises `JobError` where it is of another model, `PruningError` where it is none.
         """
         self._attached()
-        state, masks = _read_state(Path(place))
+        state, masks = read_state(Path(place))
         validate_schedule(state.schedule)
-        _check_state(Path(place), state, self._pattern, self._kernel_states())
+        check_state(Path(place), state, self._pattern, self._kernel_states())
         by_path = {kernel.path: mask for kernel, mask in zip(state.kernels, masks, strict=True)}
         self._schedule, self._steps = state.schedule, state.step
         found = [by_path[choice.kernel.path] for choice in self._choices]
@@ -269,108 +269,7 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
             )
         return timing.fit(max(1, steps or timing.end_step or 1))
 
-    def _kernel_states(self) -> tuple[_KernelState, ...]:
+    def _kernel_states(self) -> tuple[KernelState, ...]:
         return tuple(
-            _KernelState(choice.kernel.path, choice.kernel.shape, choice.target) for choice in self._choices
+            KernelState(choice.kernel.path, choice.kernel.shape, choice.target) for choice in self._choices
         )
-
-
-_VERSION = 1
-_MAX_HEADER = 16 * 2**20
-
-
-class _KernelState(Struct, frozen=True):
-    """A pruned kernel: its name in the model, its shape and its target."""
-
-    path: str
-    shape: tuple[int, ...]
-    target: float
-
-
-class _PruningState(Struct, frozen=True):
-    """Everything but the masks."""
-
-    version: int
-    step: int
-    schedule: Schedule
-    pattern: Pattern
-    kernels: tuple[_KernelState, ...]
-
-
-def _write_state(place: Path, state: _PruningState, masks: list[Any]) -> None:
-    """Write the state whole or not at all; masks (boolean arrays, or None where none was set yet) take one
-    bit an element.
-    """
-    arrays = {f"mask_{at}": np.packbits(mask) for at, mask in enumerate(masks) if mask is not None}
-    header = np.frombuffer(msgspec.json.encode(state), "uint8")
-    try:
-        with replacing(place, "wb") as stream:
-            np.savez(stream, header=header, **arrays)  # type: ignore[arg-type]
-    except OSError as problem:
-        raise OutputError(f"{place}: {problem.strerror or problem}") from problem
-
-
-def _read_state(place: Path) -> tuple[_PruningState, list[Any]]:
-    """Read a state and its masks.
-
-    Raises `JobError` where the file is missing, `PruningError` where it is not such a state.
-    """
-    try:
-        with np.load(place, allow_pickle=False) as archive:
-            header = archive["header"]
-            if header.dtype != np.uint8 or header.nbytes > _MAX_HEADER:
-                raise PruningError(f"{place}: not a pruning state of modelinspect")
-            state = msgspec.json.decode(header.tobytes(), type=_PruningState)
-            if state.version != _VERSION:
-                raise PruningError(
-                    f"{place}: version {state.version} of the pruning state; this modelinspect reads"
-                    f" {_VERSION}"
-                )
-            return state, [_mask(archive, at, kernel.shape) for at, kernel in enumerate(state.kernels)]
-    except FileNotFoundError as problem:
-        raise JobError(f"{place}: no such file") from problem
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        msgspec.MsgspecError,
-    ) as problem:
-        raise PruningError(f"{place}: not a pruning state of modelinspect") from problem
-
-
-def _check_state(
-    place: Path, state: _PruningState, pattern: Pattern, kernels: tuple[_KernelState, ...]
-) -> None:
-    """Raise `JobError` where a state belongs to another model or to other settings."""
-    if state.pattern != pattern:
-        raise JobError(f"{place}: the state was made with another pattern")
-    saved = {kernel.path: kernel for kernel in state.kernels}
-    for kernel in kernels:
-        before = saved.pop(kernel.path, None)
-        if before is None:
-            raise JobError(
-                f"{place}: the state has no kernel {kernel.path!r}; was it made for another model?"
-            )
-        if before != kernel:
-            raise JobError(
-                f"{place}: {kernel.path} has the shape {kernel.shape} and the target {kernel.target:g}, "
-                f"in the state {before.shape} and {before.target:g}"
-            )
-    if saved:
-        raise JobError(f"{place}: the state prunes {next(iter(saved))!r}, which is not pruned now")
-
-
-def _mask(archive: Any, at: int, shape: tuple[int, ...]) -> Any:
-    if f"mask_{at}" not in archive:
-        return None
-    size = 1
-    for length in shape:
-        size *= length
-    packed = archive[f"mask_{at}"]
-    if packed.dtype != np.uint8 or packed.shape != (-(-size // 8),):
-        raise ValueError("a mask of another size")
-    return np.unpackbits(packed, count=size).reshape(shape).astype(bool)
