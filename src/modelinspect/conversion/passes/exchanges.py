@@ -11,12 +11,37 @@ from collections import Counter
 
 import numpy as np
 
-from modelinspect.conversion.network import Network, Op, Value, floats
-from modelinspect.conversion.operators import ADD, RELU, TANH, TRANSPOSE
+from modelinspect.conversion.network import Network, Op, Value, floats, fused
+from modelinspect.conversion.operators import (
+    ADD,
+    CEIL,
+    DEPTH_TO_SPACE,
+    EXP,
+    EXPAND_DIMS,
+    FLOOR,
+    LOGISTIC,
+    NEG,
+    RELU,
+    RELU6,
+    RELU_N1_TO_1,
+    RESHAPE,
+    ROUND,
+    SQRT,
+    SQUARE,
+    SQUEEZE,
+    TANH,
+    TRANSPOSE,
+)
 from modelinspect.conversion.passes.move import Moves, axes_of
 from modelinspect.conversion.passes.unused import drop_dead
 
 _AGNOSTIC = frozenset((ADD, RELU, TANH))
+_ELEMENT_WISE = frozenset(
+    (CEIL, EXP, FLOOR, LOGISTIC, NEG, RELU, RELU6, RELU_N1_TO_1, ROUND, SQRT, SQUARE, TANH)
+)
+"""What computes with each element."""
+_MOVES = frozenset((DEPTH_TO_SPACE, EXPAND_DIMS, RESHAPE, SQUEEZE, TRANSPOSE))
+"""What only puts elements elsewhere."""
 
 
 def move_exchanges(network: Network) -> None:
@@ -63,4 +88,27 @@ def add_before_exchange(moves: Moves, op: Op) -> bool:
     inner.options, inner.number, inner.version = op.options, op.number, op.version
     op.code, op.inputs, op.options, op.number, op.version = swapped
     moves.makers[id(made)], moves.uses[id(made)], moves.takers[id(made)] = inner, 1, [op]
+    return True
+
+
+def compute_before_moving(moves: Moves, op: Op) -> bool:
+    """Compute with each element before elements are put elsewhere (optimize_patterns.td,
+    ReorderElementwiseAndMoveOperations).
+    """
+    mover = moves.maker(op.inputs[0]) if op.code in _ELEMENT_WISE else None
+    if mover is None or mover.code not in _MOVES or mover.inputs[0] is None:
+        return False
+    given, moved, outer = mover.inputs[0], mover.output, op.output
+    location = fused(outer.location, moved.location)
+    inner = Value(given.shape, location, outer.kind)
+    outer.location = location
+    swapped = mover.code, [inner, *mover.inputs[1:]], mover.options, mover.number, mover.version
+    shape = swapped[1][1] if len(swapped[1]) > 1 else None
+    if shape is not None and shape.constant is not None and shape.location == moved.location:
+        # what adds or drops axes becomes a reshape only now
+        swapped[1][1] = Value(shape.shape, location, shape.kind, shape.constant)
+    mover.code, mover.inputs, mover.outputs = op.code, [given], [inner]
+    mover.options, mover.number, mover.version = op.options, op.number, op.version
+    op.code, op.inputs, op.options, op.number, op.version = swapped
+    moves.makers[id(inner)], moves.uses[id(inner)], moves.takers[id(inner)] = mover, 1, [op]
     return True

@@ -24,7 +24,11 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.early import rewrite_early
-from modelinspect.conversion.passes.exchanges import add_before_exchange, move_exchanges
+from modelinspect.conversion.passes.exchanges import (
+    add_before_exchange,
+    compute_before_moving,
+    move_exchanges,
+)
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.norms import JOINED, join_sums
 from modelinspect.conversion.passes.order import begin, gather, prepare, settle
@@ -364,6 +368,7 @@ _ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
 _EARLY: tuple[_Rule, ...] = (
     *(_Sweep.drop_identity, join_sums),
     _Sweep.reshape_instead,
+    compute_before_moving,
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,
     _Sweep.take_activation,
@@ -372,6 +377,7 @@ _LATE: tuple[_Rule, ...] = (
     _Sweep.drop_identity,
     clip_below,
     clip_to_six,
+    compute_before_moving,
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,
