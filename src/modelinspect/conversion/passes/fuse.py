@@ -14,10 +14,12 @@ import numpy as np
 from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
 from modelinspect.conversion.operators import (
     ADD,
+    AVERAGE_POOL,
     CONV,
     DEPTHWISE,
     DIV,
     FULLY_CONNECTED,
+    MAX_POOL,
     MUL,
     SUB,
     TRANSPOSE_CONV,
@@ -25,7 +27,7 @@ from modelinspect.conversion.operators import (
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.early import rewrite_early
 from modelinspect.conversion.passes.exchanges import (
-    add_before_exchange,
+    compute_before_exchange,
     compute_before_moving,
     move_exchanges,
 )
@@ -49,7 +51,7 @@ from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Factors
 
 _SWEEPS = 8
-_TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))
+_TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, AVERAGE_POOL, MAX_POOL, CONV, DEPTHWISE, FULLY_CONNECTED))
 _CONVOLUTIONS = (CONV, DEPTHWISE)
 
 
@@ -357,7 +359,7 @@ _FIRST: tuple[_Rule, ...] = (
     *(join_hard_swish, *JOINED),
     _Sweep.join_transposes,
     _Sweep.multiply_transposed,
-    add_before_exchange,
+    compute_before_exchange,
     _Sweep.drop_identity,
     _Sweep.drop_again,
     _Sweep.scale_directly,
