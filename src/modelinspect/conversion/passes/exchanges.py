@@ -44,7 +44,7 @@ from modelinspect.conversion.operators import (
 from modelinspect.conversion.passes.move import Moves, axes_of
 from modelinspect.conversion.passes.unused import drop_dead
 
-_AGNOSTIC = frozenset((ADD, PRELU, RELU, TANH))
+_AGNOSTIC = frozenset((ADD, RELU, TANH))
 _PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
 """What computes with two tensors."""
 _ELEMENT_WISE = frozenset(
@@ -73,7 +73,7 @@ def _move_to_beginning(network: Network) -> None:
     work = [makers.get(id(op.inputs[0])) for op in network.ops if op.code == TRANSPOSE]
     while work:
         op = work.pop()
-        if op is None or op.code not in _AGNOSTIC or id(op.output) in given_out:
+        if op is None or op.code not in (*_AGNOSTIC, PRELU) or id(op.output) in given_out:
             continue
         turns = [each for each in users.get(id(op.output), ()) if id(each) not in gone]
         axes = axes_of(turns[0]) if turns and turns[0].is_traced else None
@@ -84,8 +84,12 @@ def _move_to_beginning(network: Network) -> None:
             or any(each.code != TRANSPOSE or axes_of(each) != axes for each in turns)
         ):
             continue
-        given = op.inputs[:1] if op.code == PRELU else op.inputs
-        if any(value is None or not _can_turn(value, axes) for value in given):
+        if op.code == PRELU:  # the sum that it ends with is moved, and back
+            _lead(network, order)
+            for each in turns:
+                each.output.location = op.output.location[:1]
+            continue
+        if any(value is None or not _can_turn(value, axes) for value in op.inputs):
             continue
         _lead(network, order)
         made = Value(turns[0].output.shape, op.output.location, op.output.kind)
@@ -99,7 +103,7 @@ def _move_to_beginning(network: Network) -> None:
                 user.inputs = [made if value is each.output else value for value in user.inputs]
                 users.setdefault(id(made), []).append(user)
         op.outputs, makers[id(made)], spare = [made], op, list(turns)
-        for place, value in enumerate(given):
+        for place, value in enumerate(op.inputs):
             if value is None:
                 continue
             if value.constant is not None and value.constant.values is not None:
@@ -155,8 +159,7 @@ def _move_to_end(network: Network) -> None:
     ops: list[Op] = []
     for op in network.ops:
         ops.append(op)
-        given = op.inputs[:1] if op.code == PRELU else op.inputs
-        turns = [makers.get(id(value)) for value in given] if op.code in _AGNOSTIC else []
+        turns = [makers.get(id(value)) for value in op.inputs] if op.code in _AGNOSTIC else []
         exchanges = [turn for turn in turns if turn is not None and turn.code == TRANSPOSE]
         axes = axes_of(exchanges[0]) if exchanges and len(exchanges) == len(turns) else None
         outer, order = op.output, exchanges[0].inputs[1] if exchanges else None
@@ -171,7 +174,7 @@ def _move_to_end(network: Network) -> None:
         # the last that nothing else takes is put after the operator, else there is a new one
         for each in exchanges:
             outer.location = each.output.location if uses[id(each.output)] == 1 else outer.location
-        op.inputs[: len(given)], op.outputs = [each.inputs[0] for each in exchanges], [inner]
+        op.inputs, op.outputs = [each.inputs[0] for each in exchanges], [inner]
         ops.append(Op(TRANSPOSE, [inner, order], [outer], first.options, first.number))
         makers[id(outer)] = ops[-1]
     network.ops = ops
