@@ -18,15 +18,11 @@ from modelinspect.conversion.operators import (
     ADD,
     CEIL,
     DEPTH_TO_SPACE,
-    DIV,
     EXP,
     EXPAND_DIMS,
     FLOAT32,
     FLOOR,
     LOGISTIC,
-    MAXIMUM,
-    MINIMUM,
-    MUL,
     NEG,
     PRELU,
     RELU,
@@ -37,17 +33,14 @@ from modelinspect.conversion.operators import (
     SQRT,
     SQUARE,
     SQUEEZE,
-    SUB,
     TANH,
     TRANSPOSE,
 )
-from modelinspect.conversion.passes.move import Moves, axes_of
+from modelinspect.conversion.passes.move import PAIRED, Moves, axes_of
 from modelinspect.conversion.passes.unused import drop_dead
 
 _AGNOSTIC = frozenset((ADD, RELU, TANH))
-_PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
-"""What computes with two tensors."""
-_ELEMENT_WISE = frozenset(
+ELEMENT_WISE = frozenset(
     (CEIL, EXP, FLOOR, LOGISTIC, NEG, RELU, RELU6, RELU_N1_TO_1, ROUND, SQRT, SQUARE, TANH)
 )
 """What computes with each element."""
@@ -184,7 +177,7 @@ def compute_before_exchange(moves: Moves, op: Op) -> bool:
     """Compute with two tensors, or with a constant, before axes are exchanged
     (push_transpose_through_ewise.cc).
     """
-    if op.code not in _PAIRED or len(op.inputs) != 2 or None in op.inputs:
+    if op.code not in PAIRED or len(op.inputs) != 2 or None in op.inputs:
         return False
     inner = [moves.makers.get(id(value)) for value in op.inputs]
     orders = [axes_of(each) if each is not None and each.code == TRANSPOSE else None for each in inner]
@@ -243,7 +236,7 @@ def compute_before_moving(moves: Moves, op: Op) -> bool:
     """Compute with each element before elements are put elsewhere (optimize_patterns.td,
     ReorderElementwiseAndMoveOperations).
     """
-    mover = moves.maker(op.inputs[0]) if op.code in _ELEMENT_WISE else None
+    mover = moves.maker(op.inputs[0]) if op.code in ELEMENT_WISE else None
     if mover is None or mover.code not in _MOVES or mover.inputs[0] is None:
         return False
     moved, shape = mover.output.location, mover.inputs[1] if len(mover.inputs) > 1 else None

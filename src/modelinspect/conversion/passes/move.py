@@ -32,7 +32,7 @@ from modelinspect.core.records import dataclass, field
 
 FUSED = {RELU: 1, RELU_N1_TO_1: 2, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
-_PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
+PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
 """What works on pairs of elements and is moved before two equal reshapes."""
 
 
@@ -152,7 +152,7 @@ class Moves:
         ):
             return False
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
-        if op.code not in _PAIRED or other is None or reshape.inputs[1].constant is None:
+        if op.code not in PAIRED or other is None or reshape.inputs[1].constant is None:
             return False
         is_number = other.constant is not None and not other.shape
         if op.code == ADD and (flat := _joined(other, before, after)) is not None:
@@ -179,7 +179,7 @@ class Moves:
 
     def move_pair_before_reshapes(self, op: Op) -> bool:
         """Do what is done with the elements of two tensors before both are reshaped in the same way."""
-        if op.code not in _PAIRED or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:
+        if op.code not in PAIRED or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:
             return False
         first, second = (self.maker(value) for value in op.inputs)
         if first is None or second is None or first.code != RESHAPE or second.code != RESHAPE:
