@@ -191,7 +191,7 @@ class _Sweep(Products):
             bias is not None
             and bias.constant is not None
             and bias.vector is not None
-            and not bias.constant.is_all(0.0)
+            and (not constant.shape or not bias.constant.is_all(0.0))
         ):
             maker.inputs[place] = floats(bias.vector * factors, location)
         self.copy_activation(op, maker)
@@ -199,8 +199,8 @@ class _Sweep(Products):
         return True
 
     def bias_convolution(self, op: Op) -> bool:
-        """Let a convolution's bias take in the sum that follows."""
-        maker, terms = self.followed(op, ADD, _CONVOLUTIONS)
+        """Let a convolution's bias take in the sum that follows, or a difference."""
+        maker, terms = self.followed(op, op.code, _CONVOLUTIONS) if op.code in (ADD, SUB) else (None, None)
         constant = op.inputs[1] if len(op.inputs) > 1 else None
         if maker is None or terms is None or constant is None:
             return False
@@ -208,7 +208,7 @@ class _Sweep(Products):
         if bias is None or bias.vector is None:
             return False
         location = fused(op.output.location, maker.output.location, constant.location)
-        maker.inputs[2] = floats(bias.vector + terms, location)
+        maker.inputs[2] = floats(bias.vector + (terms if op.code == ADD else -terms), location)
         self.copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
