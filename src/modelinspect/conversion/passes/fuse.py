@@ -65,7 +65,7 @@ def fuse(network: Network) -> None:
     capture(network)
     lend_zeros(network)
     share_factors(network)
-    for rules in (_FIRST, _ACTIVATIONS, _EARLY, _LATE):
+    for rules in (_FIRST, _EXCHANGES, _ACTIVATIONS, _EARLY, _LATE):
         kept = frozenset(id(value) for value in network.beginning)
         for number in range(_SWEEPS):
             if not _Sweep(network, turns=Turns(kept, number)).run(rules):
@@ -219,13 +219,13 @@ _FIRST: tuple[_Rule, ...] = (
     *(join_hard_swish, *JOINED),
     _Sweep.join_transposes,
     _Sweep.multiply_transposed,
-    compute_before_exchange,
     _Sweep.drop_identity,
     _Sweep.drop_again,
     _Sweep.scale_directly,
     _Sweep.take_shape,
     _Sweep.drop_own_shape,
 )
+_EXCHANGES: tuple[_Rule, ...] = (compute_before_exchange, _Sweep.join_transposes, _Sweep.multiply_transposed)
 _ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
 _EARLY: tuple[_Rule, ...] = (
     *(_Sweep.drop_identity, join_sums),
