@@ -144,7 +144,8 @@ class Network:
     ``beginning`` are the constants that are where the function begins, in order.
     ``captures`` are a loop's constants of the network around it. ``is_rough`` means that an operator is
     guessed, so the shapes of what follows it may not fit. ``named`` are values with a constant whose location
-    they took in: it is empty there where the constant loses it.
+    they took in: it is empty there where the constant loses it. ``unbiased`` are the locations that matrix
+    products had before anything was fused, which is where a bias is that they do not have.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -157,6 +158,7 @@ class Network:
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
     beginning: list[Value] = field(default_factory=list)
+    unbiased: dict[int, Location] = field(default_factory=dict)
 
     def add(
         self,

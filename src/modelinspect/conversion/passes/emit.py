@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 from modelinspect.conversion.forms.rewrite import numbers
-from modelinspect.conversion.network import Constant, Network, Op, Value
+from modelinspect.conversion.network import MARK, Constant, Network, Op, Value
 from modelinspect.conversion.operators import (
     BOOL,
     FULLY_CONNECTED,
@@ -229,7 +229,8 @@ def _nothing(network: Network) -> Iterator[str]:
     """
     products = [op for op in network.ops if op.code == FULLY_CONNECTED]
     if len(products) == 1 and products[0].inputs[2:] == [None] and products[0].inputs[1] is not None:
-        yield ";".join(products[0].inputs[1].location)
+        names = network.unbiased.get(id(products[0]), products[0].inputs[1].location)
+        yield ";".join(dict.fromkeys(name.partition(MARK)[0] for name in names))
 
 
 def _versions(networks: Sequence[Network]) -> dict[int, int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from modelinspect.conversion.network import Network, Op, floats, fused
 from modelinspect.conversion.operators import (
     ADD,
@@ -56,6 +58,9 @@ def fuse(network: Network) -> None:
     """Change a network until no rule applies, and those that its loops run."""
     for inner in [each for op in network.ops for each in op.networks]:
         fuse(inner)
+    network.unbiased = {
+        id(op): op.inputs[1].location for op in network.ops if op.code == FULLY_CONNECTED and op.inputs[1]
+    }
     begin(network)
     rewrite_early(network)
     share_integers(network)
@@ -176,11 +181,15 @@ class _Sweep(Products):
         return True
 
     def scale_convolution(self, op: Op) -> bool:
-        """Let a convolution's kernel and bias take in the factors that follow."""
-        maker, factors = self.followed(op, MUL, (*_CONVOLUTIONS, TRANSPOSE_CONV))
+        """Let a convolution's kernel and bias take in the factors that follow, or divisors."""
+        codes = (*_CONVOLUTIONS, TRANSPOSE_CONV)
+        maker, factors = self.followed(op, op.code, codes) if op.code in (MUL, DIV) else (None, None)
         constant = op.inputs[1] if len(op.inputs) > 1 else None
         if maker is None or factors is None or constant is None:
             return False
+        if op.code == DIV:
+            with np.errstate(all="ignore"):
+                factors = (np.float32(1) / factors).astype(np.float32)
         place = 3 if maker.code == TRANSPOSE_CONV else 2
         weight, bias = maker.inputs[1], maker.inputs[place] if len(maker.inputs) > place else None
         if weight is None or (bias is not None and bias.vector is None) or (bias is None and place == 2):
