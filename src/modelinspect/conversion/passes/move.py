@@ -32,6 +32,8 @@ from modelinspect.core.records import dataclass, field
 
 FUSED = {RELU: 1, RELU_N1_TO_1: 2, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
+_MOST_AXES = 4
+"""The axes that operators of two tensors can broadcast over."""
 PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
 """What works on pairs of elements and is moved before two equal reshapes."""
 
@@ -153,6 +155,8 @@ class Moves:
             return False
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
         if op.code not in PAIRED or other is None or reshape.inputs[1].constant is None:
+            return False
+        if max(len(before.shape), len(after.shape)) > _MOST_AXES:
             return False
         is_number = other.constant is not None and not other.shape
         if op.code == ADD and (flat := _joined(other, before, after)) is not None:
