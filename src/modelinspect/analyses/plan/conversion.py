@@ -142,6 +142,7 @@ class _Gzipped:
     planning: Planning
     source: Source
     _known: dict[tuple[Weights, bool], int | None] = field(default_factory=dict)
+    _sizes: dict[bytes, int] = field(default_factory=dict)
 
     def of(self, form: Form) -> int | None:
         """Return the bytes with the name of the command; None where too large to be written, or not known."""
@@ -163,7 +164,8 @@ class _Gzipped:
             else None
         )
         try:
-            return gzipped_size(form, self.source.elements, held) + len(made_name(self.planning)) + 1
+            size = gzipped_size(form, self.source.elements, held, self._sizes)
+            return size + len(made_name(self.planning)) + 1
         except (FormatError, UnmeasurableError):
             return None
 
