@@ -13,13 +13,23 @@ from pathlib import Path
 import numpy as np
 from tests.support.flat import build, model
 
-from benchmarks.speed.harness import MIB, Row, faster, modelinspect, python, under, under_memory
+from benchmarks.speed.harness import MIB, Row, Run, faster, modelinspect, python, under, under_memory
 
 _ANALYZER = """
 import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import tensorflow as tf
 tf.lite.experimental.Analyzer.analyze(model_path=sys.argv[1])
+"""
+_COMPRESSORS = """
+import sys
+from modelinspect.measure.compressors import Compressor, sink
+with open(sys.argv[1], "rb") as file:
+    data = file.read()
+for one in Compressor:
+    stream = sink(one)
+    stream.add(data)
+    stream.finish()
 """
 _OPEN = "import modelinspect, sys; modelinspect.open(sys.argv[1])"
 
@@ -58,6 +68,7 @@ def bench(folder: Path) -> list[Row]:
         )
     )
     rows.append(under_memory("peak memory of that", explained.memory, 300 * 10**6))
+    alone = _python(_COMPRESSORS, folder / "chain_100000.tflite", times=1)
     planned = modelinspect("plan", "--no-limit", "--format", "json", folder / "chain_100000.tflite", times=1)
     ratio = planned.processor / seconds[100_000]
     rows.append(
@@ -68,7 +79,14 @@ def bench(folder: Path) -> list[Row]:
             ratio < 6,
         )
     )
-    rows.append(under_memory("peak memory of that", planned.memory, 300 * 10**6))
+    ratio = alone.processor / seconds[100_000]
+    rows += [
+        Row(
+            "of that zlib, zstd and brotli alone, each over the file",
+            f"{alone.processor:.2f} s of processor, {ratio:.1f} times inspect",
+        ),
+        under_memory("peak memory of plan", planned.memory, 300 * 10**6),
+    ]
     growth = seconds[100_000] / seconds[25_000]
     return [
         *rows,
@@ -95,8 +113,8 @@ def _dense(path: Path, size: int, least: float | None) -> list[Row]:
     ]
 
 
-def _python(code: str, path: Path):  # type: ignore[no-untyped-def]
-    return python(f"import sys; sys.argv = ['-c', {str(path)!r}]\n{code}", times=2)
+def _python(code: str, path: Path, times: int = 2) -> Run:
+    return python(f"import sys; sys.argv = ['-c', {str(path)!r}]\n{code}", times=times)
 
 
 def dense_model(path: Path, size: int, count: int = 730) -> None:

@@ -8,8 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from compileall import compile_dir
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import modelinspect as package
 
 MIB = 2**20
 BUSY = os.getloadavg()[0] > (os.cpu_count() or 1)
@@ -55,9 +59,16 @@ was started by.
 
 def process(*arguments: str | Path, times: int = 3) -> Run:
     """Run a program some times and keep the fastest; it must succeed. The peak of memory is the highest."""
+    _compile()
     runs = [_once([str(argument) for argument in arguments]) for _ in range(times)]
     fast = min(runs, key=lambda run: run.seconds)
     return Run(fast.seconds, fast.processor, max(run.memory for run in runs), fast.output)
+
+
+@cache
+def _compile() -> None:
+    """Compile the package to bytecode, as pip does when it installs it: a source tree may have none."""
+    compile_dir(str(Path(package.__file__).parent), quiet=1)
 
 
 def _once(arguments: Sequence[str]) -> Run:

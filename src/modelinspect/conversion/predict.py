@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
@@ -88,13 +89,18 @@ def predict(
     return Form(weights, sparse, size, tuple(model.sparse), tree, model, told, decided.doubt)
 
 
-def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | None = None) -> int:
+def gzipped_size(
+    form: Form,
+    elements: Mapping[int, Elements],
+    source: Source | None = None,
+    sizes: dict[bytes, int] | None = None,
+) -> int:
     """Return what gzip -9 makes of the form, without a name in its header.
 
     Raises `FormatError`, `UnmeasurableError`.
 
     ``elements`` gives those of the float model's constants; ``source`` is the file that the form was read
-    from, if any.
+    from, if any. ``sizes`` keeps what files compress to by their digests: forms of small kernels are equal.
     """
     contents = Contents(form.model, elements, source)
     for name, data in (
@@ -105,9 +111,14 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
         ),
     ):
         contents.put_metadata(form.model, name, data)
-    stream = Deflate()
-    stream.add(write(form.root, schema("model"), contents, form.size))
-    return stream.finish() + GZIP_FRAME
+    written = write(form.root, schema("model"), contents, form.size)
+    sizes = {} if sizes is None else sizes
+    key = sha256(written).digest()
+    if key not in sizes:
+        stream = Deflate()
+        stream.add(written)
+        sizes[key] = stream.finish() + GZIP_FRAME
+    return sizes[key]
 
 
 def _tell_conversion(model: Model, weights: Weights, release: Release) -> Node | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import MIB
 from modelinspect.core.names import (
     CONVERSION_METADATA,
@@ -44,6 +45,11 @@ _CUSTOM_QUANTIZATION = 1
 
 def shrink_tflite(job: Job) -> Witness:
     """Write a model again. Raises `NotShrinkableError`."""
+    with paused_collector():
+        return _shrink(job)
+
+
+def _shrink(job: Job) -> Witness:
     name, work = job.primary, job.work
     source = job.files.open(name)
     reader = TreeReader(source, schema("model"), work.limits)
@@ -79,11 +85,11 @@ def shrink_tflite(job: Job) -> Witness:
 
     def witness(after: FileSet) -> Mapping[str, int]:
         named = not work.drops(Drop.NAMES)
-        return {
-            "flatbuffers": compare_models(
+        with paused_collector():
+            count = compare_models(
                 source, after.open(name), named=named, numbered=numbered, limits=work.limits
             )
-        }
+        return {"flatbuffers": count}
 
     return witness
 

@@ -29,7 +29,12 @@ _SMALL = 64 * KIB
 are not kept.
 """
 _LENGTH = struct.Struct("<Q").pack
+_LENGTHS = [_LENGTH(length) for length in range(256)]
+"""The lengths of most parts."""
 _PAGE = 16 * KIB
+_AT_ONCE = 32 * MIB
+"""Files up to here are read whole."""
+_U32, _I32 = packer.uoffset.unpack_from, packer.soffset.unpack_from
 _WIDEST = 8
 """The bytes of the widest number that the package reads at once."""
 
@@ -74,11 +79,16 @@ class _Pages:
         if hasattr(mmap, "MADV_NOHUGEPAGE"):
             self.bytes.madvise(mmap.MADV_NOHUGEPAGE)
         self._read = bytearray(-(-source.size // _PAGE))
+        self._is_whole = source.size <= _AT_ONCE
+        if self._is_whole:
+            self.bytes[: source.size] = source.read_at(0, source.size)
 
     def need(self, start: int, size: int) -> None:
         """Read the pages of a range; what lies beyond the file is left to who reads it."""
         if start < 0:
             raise IndexError("a place before the beginning of the file")
+        if self._is_whole:
+            return
         first, last = start // _PAGE, (start + size - 1) // _PAGE
         if first == last < len(self._read) and self._read[first]:
             return
@@ -91,23 +101,30 @@ class _Pages:
 
     def offset(self, at: int) -> int:
         """Return the place that an offset leads to."""
-        self.need(at, 4)
-        return at + int(packer.uoffset.unpack_from(self.bytes, at)[0])
+        if not self._is_whole:
+            self.need(at, 4)
+        place: int = at + _U32(self.bytes, at)[0]
+        return place
 
     def count(self, at: int) -> int:
         """Return the length of a vector."""
-        self.need(at, 4)
-        return int(packer.uoffset.unpack_from(self.bytes, at)[0])
+        if not self._is_whole:
+            self.need(at, 4)
+        length: int = _U32(self.bytes, at)[0]
+        return length
 
     def vtable(self, at: int) -> int:
         """Return the place of a table's vtable."""
-        self.need(at, 4)
-        return at - int(packer.soffset.unpack_from(self.bytes, at)[0])
+        if not self._is_whole:
+            self.need(at, 4)
+        place: int = at - _I32(self.bytes, at)[0]
+        return place
 
     def get(self, start: int, size: int) -> bytes:
         """Return the bytes of a range, fewer at the end of the file."""
-        self.need(start, size)
-        return bytes(self.bytes[start : start + size])
+        if not self._is_whole or start < 0:
+            self.need(start, size)
+        return self.bytes[start : start + size]
 
     def digest(self, start: int, size: int, head: bytes) -> bytes:
         """Return the digest of ``head`` and a range, as `_hash` makes it, without keeping the range."""
@@ -152,8 +169,8 @@ class _View:
     what they name.
 
     ``known`` has the digests by the places of the tables, ``layouts`` the fields by the place of the vtable:
-    each with its name, its place in the table, and its default. ``members`` has the place of the number that
-    says what a union holds.
+    each with its name as it is hashed, its place in the table, and its default. ``members`` has the place of
+    the number that says what a union holds. ``head`` begins what is hashed.
     """
 
     type: TableType
@@ -164,6 +181,10 @@ class _View:
     layouts: dict[int, list[tuple[Field, bytes, int, Follow | None, bytes | None]]] = field(
         default_factory=dict
     )
+    head: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.head = _framed(self.type.name.encode())
 
 
 class _Model:
@@ -270,7 +291,7 @@ class _Model:
         layout = view.layouts.get(vtable)
         if layout is None:
             layout = view.layouts[vtable] = self._layout(at, vtable, view)
-        parts = [view.type.name.encode()]
+        parts = [view.head]
         for one, name, place, follow, default in layout:
             if not place:
                 value = follow(one.default) if follow is not None and one.inline else b""
@@ -283,8 +304,8 @@ class _Model:
             else:
                 value = self._value(at, one, at + place, follow, view.members.get((vtable, one.name)))
             if value:
-                parts += [name, value]
-        digest = _hash(*parts)
+                parts += (name, _length(len(value)), value)
+        digest = hashlib.sha256(b"".join(parts)).digest()
         if not view.follow:  # most settings of operators are equal
             digest = self._digests.setdefault(digest, digest)
         view.known[at] = digest
@@ -304,7 +325,7 @@ class _Model:
             if one.shape is Shape.UNION:
                 number = view.type.by_name[f"{one.name}_type"]
                 view.members[vtable, one.name] = table.Offset(4 + 2 * number.slot), number
-            found.append((one, one.name.encode(), place, follow, default))
+            found.append((one, _framed(one.name.encode()), place, follow, default))
         return found
 
     def _value(
@@ -355,10 +376,19 @@ class _Model:
 def _hash(*parts: bytes) -> bytes:
     if sum(map(len, parts)) < _SMALL:
         return hashlib.sha256(
-            b"".join([piece for part in parts for piece in (_LENGTH(len(part)), part)])
+            b"".join([piece for part in parts for piece in (_length(len(part)), part)])
         ).digest()
     found = hashlib.sha256()
     for part in parts:
         found.update(_LENGTH(len(part)))
         found.update(part)
     return found.digest()
+
+
+def _framed(part: bytes) -> bytes:
+    """Return a part as `_hash` takes it in."""
+    return _length(len(part)) + part
+
+
+def _length(size: int) -> bytes:
+    return _LENGTHS[size] if size < len(_LENGTHS) else _LENGTH(size)

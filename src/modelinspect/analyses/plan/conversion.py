@@ -11,6 +11,7 @@ from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.older import as_release, of_form
 from modelinspect.conversion.predict import Form, gzipped_size, predict
 from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import MIB
 from modelinspect.core.names import WrapperName
 from modelinspect.core.records import dataclass, field
@@ -87,14 +88,15 @@ class _Forms:
                 yield LeftOut((name,), _BROKEN)
             return
         try:
-            form = predict(
-                source.root,
-                source.kept,
-                weights,
-                sparse=sparse,
-                release=planning.release,
-                elements=source.elements,
-            )
+            with paused_collector():
+                form = predict(
+                    source.root,
+                    source.kept,
+                    weights,
+                    sparse=sparse,
+                    release=planning.release,
+                    elements=source.elements,
+                )
         except UnmeasurableError as problem:
             yield LeftOut((name,), f"not computed: {problem}")
             return
@@ -142,6 +144,7 @@ class _Gzipped:
     planning: Planning
     source: Source
     _known: dict[tuple[Weights, bool], int | None] = field(default_factory=dict)
+    _sizes: dict[bytes, int] = field(default_factory=dict)
 
     def of(self, form: Form) -> int | None:
         """Return the bytes with the name of the command; None where too large to be written, or not known."""
@@ -163,7 +166,9 @@ class _Gzipped:
             else None
         )
         try:
-            return gzipped_size(form, self.source.elements, held) + len(made_name(self.planning)) + 1
+            with paused_collector():
+                size = gzipped_size(form, self.source.elements, held, self._sizes)
+            return size + len(made_name(self.planning)) + 1
         except (FormatError, UnmeasurableError):
             return None
 
@@ -178,7 +183,8 @@ def _source(planning: Planning) -> Source:
     if planning.subject.artifact.format is FormatName.TFLITE:
         from modelinspect.conversion.from_tflite import flat_source
 
-        return flat_source(planning.subject)
+        with paused_collector():
+            return flat_source(planning.subject)
     if planning.subject.artifact.format is FormatName.SAVED_MODEL and not _is_wrapped(planning):
         from modelinspect.conversion.graph.source import saved_source
 

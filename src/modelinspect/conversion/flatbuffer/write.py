@@ -5,12 +5,15 @@ The bytes are written once, from the end of the file on (builder.py); tests comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from struct import Struct, error, pack, pack_into
+from collections.abc import Callable, Sequence
+from struct import Struct, pack_into
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modelinspect.conversion.flatbuffer.shapes import Below, shape_of
+from modelinspect.conversion.flatbuffer.columns import Block, below_of, is_flat, packed
+from modelinspect.conversion.flatbuffer.shapes import PHASES, Below, Shape, shape_of
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.tree import Node, Value, Vector
 from modelinspect.core.records import dataclass, field
@@ -32,6 +35,26 @@ def write(root: Node, schema: Schema, contents: Contents, size: int | None = Non
     return writer.data
 
 
+_FEW = 8
+"""So many tables of a shape are not worth their columns."""
+_WIDE = 1 << 12
+_AT_ONCE = 1 << 18
+"""Bytes of tables that are written at once."""
+
+
+class _Group:
+    """Tables of one shape that take ``step`` bytes each, and where each begins."""
+
+    __slots__ = ("block", "heads", "most", "nodes", "step")
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.most = max(_AT_ONCE // step, 1)
+        self.nodes: list[Node] = []
+        self.heads: list[int] = []
+        self.block: Block | None = None
+
+
 @dataclass(slots=True)
 class _Writer:
     """Places are counted from the end of the file; ``head`` is how much is written."""
@@ -43,9 +66,14 @@ class _Writer:
     head: int = 0
     alignment: int = 1
     vtables: dict[tuple[int, ...], int] = field(default_factory=dict)
+    groups: tuple[dict[Shape, _Group], ...] = field(default_factory=lambda: tuple({} for _ in range(PHASES)))
+    """Tables whose places are known, by where they begin modulo `PHASES`: they are written many at once."""
 
     def finish(self, root: int) -> None:
         """Write the root offset and the identifier. Raises `InvariantError` where the size is another."""
+        while waiting := [pair for one in self.groups for pair in one.items() if pair[1].nodes]:
+            for shape, group in waiting:
+                self._fill(shape, group)
         identifier = self.schema.identifier
         length = 4 + len(identifier)
         self.head += -(self.head + length) % self.alignment + length
@@ -78,13 +106,78 @@ class _Writer:
             vector = node.vector(name)
             return self._vector(vector, self.contents(node, name))
         if below is Below.TABLES:
-            return self._offsets([self.table(child) for child in node.lists[name]])
+            return self._offsets(self._tables(node.lists[name]))
         if below is Below.STRINGS:
             return self._offsets([self._string(text) for text in node.strings[name]])
         if below is Below.TABLE:
             return self.table(node.nodes[name])
         value = node.values[name]
         return self._string(value) if isinstance(value, bytes) else 0
+
+    def _tables(self, nodes: Sequence[Node]) -> list[int]:
+        """Write tables, or note them where one of their shape was written at the same alignment; return their
+        places.
+        """
+        places: list[int] = []
+        groups = self.groups
+        for node in nodes:
+            shape = node.shape or shape_of(node, self.schema)
+            head = self.head
+            group = groups[head % PHASES].get(shape)
+            if group is None:
+                known = len(self.vtables)
+                places.append(self.table(node))
+                if shape.is_whole and len(self.vtables) == known:
+                    groups[head % PHASES][shape] = _Group(self.head - head)
+                continue
+            group.nodes.append(node)
+            group.heads.append(head)
+            self.head = head + group.step
+            places.append(self.head)
+            if len(group.nodes) >= group.most:
+                self._fill(shape, group)
+        return places
+
+    def _fill(self, shape: Shape, group: _Group) -> None:
+        """Write the tables that were noted."""
+        nodes, heads, last = group.nodes, group.heads, self.head
+        group.nodes, group.heads = [], []
+        if len(nodes) < _FEW or group.step > _WIDE or not is_flat(shape):
+            for node, head in zip(nodes, heads, strict=True):
+                self.head = head
+                self.table(node)
+            self.head = last
+            return
+        if group.block is None:
+            group.block = Block(shape, heads[0] % PHASES, group.step)
+        starts = np.array(heads, np.int64)
+        rows = np.tile(group.block.data, (len(nodes), 1))
+        for at, end, vtable in group.block.vtables:
+            rows[:, at : at + 4] = _bytes(self.vtables[vtable] - end - starts)
+        below: dict[tuple[str, ...], Sequence[Node]] = {}
+        for at, size, path, name, letter in group.block.columns:
+            if path not in below:
+                below[path] = below_of(nodes, path)
+            data = self._column(below[path], name, letter, size)
+            rows[:, at : at + size] = np.frombuffer(data, np.uint8).reshape(-1, size)
+        first = self.size - starts - group.step
+        np.frombuffer(self.data, np.uint8)[first[:, None] + np.arange(group.step)] = rows
+
+    def _column(self, nodes: Sequence[Node], name: str, letter: str, size: int) -> bytes:
+        """Return the bytes of one field of many tables."""
+        if letter:
+            values: list[Any] = [node.values[name] for node in nodes]
+            return b"".join(values) if letter == "s" else Struct(f"<{len(nodes)}{letter}").pack(*values)
+        contents = self.contents
+        given = [contents(node, name) for node in nodes]
+        vectors = [node.vector(name) for node in nodes]
+        if all(data is None and vector.values for data, vector in zip(given, vectors, strict=True)):
+            return packed(vectors)
+        stored = [
+            (packed([vector]) if data is None and vector.values else data or b"")[:size]
+            for data, vector in zip(given, vectors, strict=True)
+        ]
+        return b"".join([data.ljust(size, b"\0") for data in stored])
 
     def _offsets(self, places: list[int]) -> int:
         self.head += -self.head % 4
@@ -104,7 +197,7 @@ class _Writer:
         self.alignment = max(self.alignment, width)
         self.head += -(self.head + vector.size) % width + vector.size + 4
         if data is None and vector.values:
-            data = _packed(vector)
+            data = packed([vector])
         self._put(vector.count, data[: vector.size] if data else b"")
         return self.head
 
@@ -115,12 +208,5 @@ class _Writer:
         self.data[at + 4 : at + 4 + len(data)] = data
 
 
-_LETTERS = {1: "b", 2: "h", 4: "i", 8: "q"}
-
-
-def _packed(vector: Vector) -> bytes:
-    """Return the bytes of a vector's values."""
-    try:
-        return pack(f"<{vector.count}{_LETTERS[vector.width]}", *vector.values)
-    except error:  # numbers without a sign
-        return np.array(vector.values, np.int64).astype(f"<i{vector.width}").tobytes()
+def _bytes(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+    return numbers.astype("<i4").view(np.uint8).reshape(-1, 4)
