@@ -105,7 +105,7 @@ class Op:
     ``turn`` is the last turn of a pass that changed it, ``is_unsettled`` that what it took is computed in the
     next one.
     ``is_reshape`` means that tracing wrote it as a reshape, and not as another change of the shape; in the
-    passes, of another reshape. ``is_traced`` means that an exchange of axes is a node of its own.
+    passes, of another reshape. ``is_traced`` means that the graph itself has an exchange of axes.
     ``networks`` are what a loop runs: the last inputs, ``captured`` of them, are constants that these take,
     and not the operator itself.
     """
