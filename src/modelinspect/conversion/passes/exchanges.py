@@ -58,69 +58,107 @@ def move_exchanges(network: Network) -> None:
 
 def _move_to_beginning(network: Network) -> None:
     """Let an operator that only exchanges of axes take what it makes take exchanged axes itself."""
-    makers = {id(value): op for op in network.ops for value in op.outputs}
-    users = network.users()
-    given_out = {id(value) for _, value in network.outputs}
-    before: dict[int, list[Op]] = {}
-    gone: set[int] = set()
-    work = [makers.get(id(op.inputs[0])) for op in network.ops if op.code == TRANSPOSE]
-    while work:
-        op = work.pop()
-        if op is None or op.code not in (*_AGNOSTIC, PRELU) or id(op.output) in given_out:
-            continue
-        turns = [each for each in users.get(id(op.output), ()) if id(each) not in gone]
-        axes = axes_of(turns[0]) if turns and turns[0].is_traced else None
-        order = None if axes is None else turns[0].inputs[1]
-        if (
-            axes is None
-            or order is None
-            or any(each.code != TRANSPOSE or axes_of(each) != axes for each in turns)
-        ):
-            continue
-        if op.code == PRELU:  # the sum that it ends with is moved, and back
-            _lead(network, order)
-            for each in turns:
-                each.output.location = op.output.location[:1]
-            continue
-        if any(value is None or not _can_turn(value, axes) for value in op.inputs):
-            continue
-        _lead(network, order)
-        made = Value(turns[0].output.shape, op.output.location, op.output.kind)
-        for each in turns:
-            gone.add(id(each))
-            given_out |= {id(made)} if id(each.output) in given_out else set()
-            network.outputs = [
-                (name, made if value is each.output else value) for name, value in network.outputs
-            ]
-            for user in users.get(id(each.output), ()):
-                user.inputs = [made if value is each.output else value for value in user.inputs]
-                users.setdefault(id(made), []).append(user)
-        op.outputs, makers[id(made)], spare = [made], op, list(turns)
-        for place, value in enumerate(op.inputs):
-            if value is None:
-                continue
-            if value.constant is not None and value.constant.values is not None:
-                op.inputs[place] = floats(np.transpose(value.constant.values, axes).astype("<f4"), ())
-                continue
-            shape = tuple(value.shape[axis] for axis in axes)
-            # one of those after it is put before it where that needs no other type
-            is_reused = spare and tuple(made.shape[axis] for axis in axes) == value.shape
-            location = spare.pop(0).output.location if is_reused else made.location[:1]
-            turned = Value(shape, location, value.kind)
-            turn = Op(TRANSPOSE, [value, order], [turned], turns[0].options, turns[0].number, is_traced=True)
-            op.inputs[place], makers[id(turned)] = turned, turn
-            users[id(value)] = [*(each for each in users.get(id(value), ()) if each is not op), turn]
-            users[id(turned)] = [op]
-            before.setdefault(id(op), []).append(turn)
-            work.append(makers.get(id(value)))
-    network.ops = [one for op in network.ops for one in (*before.get(id(op), ()), op) if id(one) not in gone]
+    work = _Beginning(network)
+    makers = work.makers
+    work.left = [makers.get(id(op.inputs[0])) for op in network.ops if op.code == TRANSPOSE]
+    while work.left:
+        op = work.left.pop()
+        if op is not None and op.code in (*_AGNOSTIC, PRELU):
+            work.move(op)
+    work.finish()
     _take_back(network, makers)
 
 
-def _can_turn(value: Value, axes: Sequence[int]) -> bool:
-    """Return whether axes of a tensor can be exchanged: a constant is computed at once."""
-    is_held = value.constant is None or (value.constant.values is not None and value.kind == FLOAT32)
-    return len(value.shape) == len(axes) and is_held
+class _Beginning:
+    """The exchanges of axes of a network while they are moved to its beginning."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.makers = {id(value): op for op in network.ops for value in op.outputs}
+        self.left: list[Op | None] = []
+        self.users: dict[int, dict[int, Op]] = {}
+        for op in network.ops:
+            for value in op.inputs:
+                self.users.setdefault(id(value), {})[id(op)] = op
+        self.given_out = {id(value) for _, value in network.outputs}
+        self.before: dict[int, list[Op]] = {}
+        self.gone: set[int] = set()
+        self.made: dict[int, Value] = {}
+        self.leading: list[Value] = []
+
+    def move(self, op: Op) -> None:
+        """Move the exchanges after an operator before it, if nothing else follows and its inputs allow it."""
+        turns = self._turns(op)
+        axes = axes_of(turns[0]) if turns else None
+        order = turns[0].inputs[1] if turns else None
+        if axes is None or order is None:
+            return
+        if op.code == PRELU:  # the sum that it ends with is moved, and back
+            self.leading.append(order)
+            for each in turns:
+                each.output.location = op.output.location[:1]
+            return
+        if any(value is None or not _can_turn(value, axes) for value in op.inputs):
+            return
+        self.leading.append(order)
+        made = Value(turns[0].output.shape, op.output.location, op.output.kind)
+        for each in turns:
+            self.gone.add(id(each))
+            self.made[id(each.output)] = made
+            if id(each.output) in self.given_out:
+                self.given_out.add(id(made))
+            for user in self.users.pop(id(each.output), {}).values():
+                user.inputs = [made if value is each.output else value for value in user.inputs]
+                self.users.setdefault(id(made), {})[id(user)] = user
+        op.outputs, self.makers[id(made)] = [made], op
+        spare = list(turns)
+        for place, value in enumerate(op.inputs):
+            if value is not None:
+                op.inputs[place] = self._turned(op, value, axes, order, spare)
+
+    def _turns(self, op: Op) -> list[Op]:
+        """Return the exchanges after an operator; nothing, where anything else is."""
+        if id(op.output) in self.given_out:
+            return []
+        turns: list[Op] = []
+        for each in self.users.get(id(op.output), {}).values():
+            if not each.is_traced or each.code != TRANSPOSE or axes_of(each) is None:
+                return []
+            turns.append(each)
+            if axes_of(each) != axes_of(turns[0]):
+                return []
+        return turns
+
+    def _turned(self, op: Op, value: Value, axes: list[int], order: Value, spare: list[Op]) -> Value:
+        """Exchange the axes of what an operator takes."""
+        if value.constant is not None and value.constant.values is not None:
+            return floats(np.transpose(value.constant.values, axes).astype("<f4"), ())
+        # one of those after it is put before it where that needs no other type
+        is_reused = spare and tuple(op.output.shape[axis] for axis in axes) == value.shape
+        location = spare.pop(0).output.location if is_reused else op.output.location[:1]
+        made = Value(tuple(value.shape[axis] for axis in axes), location, value.kind)
+        turn = Op(TRANSPOSE, [value, order], [made], is_traced=True)
+        self.makers[id(made)] = turn
+        users = self.users.setdefault(id(value), {})
+        users.pop(id(op), None)
+        users[id(turn)] = turn
+        self.users[id(made)] = {id(op): op}
+        self.before.setdefault(id(op), []).append(turn)
+        self.left.append(self.makers.get(id(value)))
+        return made
+
+    def finish(self) -> None:
+        """Put the operators and the constants in order."""
+        network, before = self.network, self.before
+        every = [one for op in network.ops for one in (*before.get(id(op), ()), op)]
+        network.ops = [one for one in every if id(one) not in self.gone]
+        network.outputs = [(name, self._last(value)) for name, value in network.outputs]
+        _lead(network, self.leading)
+
+    def _last(self, value: Value) -> Value:
+        while id(value) in self.made:
+            value = self.made[id(value)]
+        return value
 
 
 def _take_back(network: Network, makers: Mapping[int, Op]) -> None:
@@ -139,9 +177,18 @@ def _take_back(network: Network, makers: Mapping[int, Op]) -> None:
     network.outputs = [(name, same.get(id(value), value)) for name, value in network.outputs]
 
 
-def _lead(network: Network, constant: Value) -> None:
-    """Move a constant to where the function begins."""
-    network.beginning = [constant, *(value for value in network.beginning if value is not constant)]
+def _lead(network: Network, constants: Sequence[Value]) -> None:
+    """Move constants to where the function begins, one after the other."""
+    front = {id(value): value for value in reversed(constants)}
+    network.beginning = [*front.values(), *(each for each in network.beginning if id(each) not in front)]
+
+
+def _can_turn(value: Value, axes: Sequence[int]) -> bool:
+    """Return whether axes of a tensor can be exchanged: a constant is computed at once."""
+    if len(value.shape) != len(axes) or value.constant is None:
+        return len(value.shape) == len(axes)
+    held = value.constant.values
+    return held is not None and held.ndim == len(axes) and value.kind == FLOAT32
 
 
 def _move_to_end(network: Network) -> None:
@@ -150,6 +197,7 @@ def _move_to_end(network: Network) -> None:
     uses = Counter(id(value) for op in network.ops for value in op.inputs)
     uses.update(id(value) for _, value in network.outputs)
     ops: list[Op] = []
+    leading: list[Value] = []
     for op in network.ops:
         ops.append(op)
         turns = [makers.get(id(value)) for value in op.inputs] if op.code in _AGNOSTIC else []
@@ -160,7 +208,7 @@ def _move_to_end(network: Network) -> None:
             continue
         if any(axes_of(each) != axes for each in exchanges):
             continue
-        _lead(network, order)
+        leading.append(order)
         lengths = dict(zip(axes, outer.shape, strict=True))
         inner = Value(tuple(lengths[axis] for axis in sorted(axes)), outer.location, outer.kind)
         first = exchanges[0]
@@ -171,6 +219,7 @@ def _move_to_end(network: Network) -> None:
         ops.append(Op(TRANSPOSE, [inner, order], [outer], first.options, first.number))
         makers[id(outer)] = ops[-1]
     network.ops = ops
+    _lead(network, leading)
 
 
 def compute_before_exchange(moves: Moves, op: Op) -> bool:
@@ -192,7 +241,7 @@ def compute_before_exchange(moves: Moves, op: Op) -> bool:
         return False
     held = other.constant.values
     if prod(other.shape) > 1:
-        if held is None:
+        if held is None or held.ndim != len(order) or other.kind != FLOAT32:
             return False
         other = floats(np.transpose(held, np.argsort(order)).astype("<f4"), other.location)
     _swap(moves, op, turn, [turn.inputs[0], other], op.output.location)
