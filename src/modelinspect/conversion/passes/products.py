@@ -9,10 +9,9 @@ import numpy as np
 
 from modelinspect.conversion.network import Constant, Op, Value, fused
 from modelinspect.conversion.operators import ADD, FULLY_CONNECTED, MUL, RESHAPE, SUB
-from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.exchanges import ELEMENT_WISE
 from modelinspect.conversion.passes.move import PAIRED, Moves
-from modelinspect.conversion.passes.scale import scale_kernel
+from modelinspect.conversion.passes.scale import bias_of, changed, key_after, scale_kernel
 from modelinspect.conversion.passes.turns import Turns
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Factors

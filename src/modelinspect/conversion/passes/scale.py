@@ -1,14 +1,14 @@
-"""Let kernels and biases take in the numbers that their inputs or outputs are multiplied by."""
+"""Let kernels and biases take in the numbers that their inputs or outputs are computed with."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
-from modelinspect.conversion.network import Array, Constant, Location, Network, Op, Value
+from modelinspect.conversion.network import Array, Constant, Location, Network, Op, Value, floats
 from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, MUL, SUB, TRANSPOSE_CONV
-from modelinspect.conversion.passes.biases import key_after
 from modelinspect.measure.kept import Factors, Layout
 
 _MOST_SCALED = 64
@@ -109,3 +109,23 @@ def _of_outputs(layout: Layout, factors: Array, code: int) -> Factors | None:
     if layout.channel == 0:
         return Factors(rows=factors) if layout.rows == len(factors) else None
     return Factors(cols=factors) if layout.cols == len(factors) else None
+
+
+def changed(bias: Value, change: Callable[[Array], Array]) -> Array | None:
+    """Return the elements of a bias after a change; None of one that took in sums before the product."""
+    return None if bias.vector is None else change(bias.vector)
+
+
+def bias_of(elements: Array | None, count: int, location: Location, key: object) -> Value:
+    """Return the bias of a matrix product, whose elements need not be known; equal ones have the same
+    ``key``.
+    """
+    if elements is not None:
+        return floats(elements, location)
+    return Value((count,), location, 0, Constant(4 * count, None, key=key))
+
+
+def key_after(value: Value | None, change: str, numbers: Array | None) -> object:
+    """Return what is the same of constants that equal ones became by the same change."""
+    held = None if value is None or value.constant is None else value.constant.key
+    return change, held, None if numbers is None else numbers.tobytes()
