@@ -171,28 +171,31 @@ class TreeReader:
         return self._pages[page][inner : inner + size]
 
     def _uint(self, offset: int, size: int = 4) -> int:
-        self.end = max(self.end, offset + size)
+        if offset + size > self.end:
+            self.end = offset + size
         return int.from_bytes(self._bytes(offset, size), "little")
 
     def _table(self, at: int, kind: TableType) -> Record:
-        places = self._known.setdefault(kind.name, {})
+        places = self._known.get(kind.name)
+        if places is None:
+            places = self._known[kind.name] = {}
         known = places.get(at)
         if known is not None:
             return known
         self._count += 1
-        self._limits.allow(
-            "the number of its tables", self._count, self._limits.objects, self._source.name, at
-        )
+        if self._count > self._limits.objects:
+            self._limits.allow(
+                "the number of its tables", self._count, self._limits.objects, self._source.name, at
+            )
         numbers: dict[str, bytes] = {}
         nodes: dict[str, Node] = {}
         record = places[at] = Record(kind, numbers, nodes)
-        self.end = max(self.end, at + 4)
         vtable = at - int.from_bytes(self._bytes(at, 4), "little", signed=True)
         layout = self._layouts.get((vtable, kind.name))
         if layout is None:
             layout = self._layouts[vtable, kind.name] = self._layout(vtable, kind)
         size, fields = layout
-        self.end = max(self.end, at + size)
+        self.end = max(self.end, at + 4, at + size)
         for one, slot, default in fields:
             if default is None:
                 self._field(record, one, at + slot)
