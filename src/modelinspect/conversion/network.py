@@ -105,7 +105,7 @@ class Op:
     ``turn`` is the last turn of a pass that changed it, ``is_unsettled`` that what it took is computed in the
     next one.
     ``is_reshape`` means that tracing wrote it as a reshape, and not as another change of the shape; in the
-    passes, of another reshape.
+    passes, of another reshape. ``is_traced`` means that the graph itself has an exchange of axes.
     ``networks`` are what a loop runs: the last inputs, ``captured`` of them, are constants that these take,
     and not the operator itself.
     """
@@ -120,6 +120,7 @@ class Op:
     networks: tuple[Network, ...] = ()
     captured: int = 0
     is_reshape: bool = False
+    is_traced: bool = False
     turn: int = 0
     is_unsettled: bool = False
 
@@ -143,7 +144,8 @@ class Network:
     ``beginning`` are the constants that are where the function begins, in order.
     ``captures`` are a loop's constants of the network around it. ``is_rough`` means that an operator is
     guessed, so the shapes of what follows it may not fit. ``named`` are values with a constant whose location
-    they took in: it is empty there where the constant loses it.
+    they took in: it is empty there where the constant loses it. ``unbiased`` are the locations that matrix
+    products had before anything was fused, which is where a bias is that they do not have.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -156,6 +158,7 @@ class Network:
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
     beginning: list[Value] = field(default_factory=list)
+    unbiased: dict[int, Location] = field(default_factory=dict)
 
     def add(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -15,7 +14,7 @@ from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, Un
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.ratios import RATIOS
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import Op, Shape, Value, fused
+from modelinspect.conversion.network import Shape, Value, fused
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -39,7 +38,6 @@ from modelinspect.conversion.operators import (
     NOT_EQUAL,
     PAD,
     POW,
-    PRELU,
     REDUCE_ALL,
     REDUCE_ANY,
     REDUCE_MAX,
@@ -253,22 +251,8 @@ def _transpose(node: Node) -> Item:
         None,
         given.kind,
     )
-    maker = node.makers.get(id(given))
-    if maker is not None and _takes_two(
-        maker, node.makers
-    ):  # it is moved before what is computed with elements, and back
-        output.location = given.location[:1]
+    node.network.ops[-1].is_traced = True
     return output
-
-
-def _takes_two(op: Op, makers: Mapping[int, Op]) -> bool:
-    """Return whether an operator computes with the elements of two tensors, neither of which adds a constant:
-    that addition would be the last.
-    """
-    taken = [value for value in op.inputs if value is not None and value.constant is None]
-    sums = [maker for value in taken if (maker := makers.get(id(value))) is not None and maker.code == ADD]
-    is_last = any(value is not None and value.constant is not None for each in sums for value in each.inputs)
-    return op.code == PRELU or (op.code == ADD and len(taken) == 2 and not is_last)
 
 
 def _pad(node: Node) -> Item:

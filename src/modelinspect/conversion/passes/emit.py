@@ -6,11 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 from modelinspect.conversion.forms.rewrite import numbers
-from modelinspect.conversion.network import Constant, Network, Op, Value
+from modelinspect.conversion.network import MARK, Constant, Network, Op, Value
 from modelinspect.conversion.operators import (
+    ADD,
     BOOL,
+    DIV,
     FULLY_CONNECTED,
     GATHER,
+    INT64,
+    MAXIMUM,
+    MINIMUM,
+    MUL,
     PAD,
     REVERSE,
     SEQUENCE_LSTM,
@@ -31,6 +37,10 @@ _DESCRIPTION = b"MLIR Converted."
 _METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 96))
 
 _PLAIN_RANK = 4
+_BROADCAST = {DIV: 2, MAXIMUM: 3, MINIMUM: 3, SUB: 3}
+"""The versions that two tensors of different shapes need, one of them of more than four axes."""
+_LONG = {ADD: 4, MUL: 5, SUB: 4}
+"""The versions that 64-bit integers need."""
 _LARGE = {PAD: 4, STRIDED_SLICE: 4, TRANSPOSE: 4}
 _TRUTH = {GATHER: 3, REVERSE: 2}
 """The versions that truth values need."""
@@ -229,7 +239,8 @@ def _nothing(network: Network) -> Iterator[str]:
     """
     products = [op for op in network.ops if op.code == FULLY_CONNECTED]
     if len(products) == 1 and products[0].inputs[2:] == [None] and products[0].inputs[1] is not None:
-        yield ";".join(products[0].inputs[1].location)
+        names = network.unbiased.get(id(products[0]), products[0].inputs[1].location)
+        yield ";".join(dict.fromkeys(name.partition(MARK)[0] for name in names))
 
 
 def _versions(networks: Sequence[Network]) -> dict[int, int]:
@@ -250,10 +261,12 @@ def _needed(op: Op) -> int:
         return _TRUTH[op.code]
     if op.code == FULLY_CONNECTED and op.options is not None and op.options.values.get("keep_num_dims"):
         return _KEEPS_DIMENSIONS
-    if rank <= _PLAIN_RANK:
-        return 1
+    if given is not None and given.kind == INT64 and op.code in _LONG:
+        return _LONG[op.code]
     shapes = {value.shape for value in op.inputs if value is not None}
-    return 3 if op.code == SUB and len(shapes) > 1 else _LARGE.get(op.code, 1)
+    if op.code in _BROADCAST and len(shapes) > 1 and max(map(len, shapes)) > _PLAIN_RANK:
+        return _BROADCAST[op.code]
+    return 1 if rank <= _PLAIN_RANK else _LARGE.get(op.code, 1)
 
 
 def _code(code: int, version: int) -> Node:

@@ -14,9 +14,7 @@ from modelinspect.conversion.operators import (
     ADD,
     BATCH_MATMUL,
     DIV,
-    EXP,
     FULLY_CONNECTED,
-    LOGISTIC,
     MAXIMUM,
     MINIMUM,
     MUL,
@@ -28,17 +26,15 @@ from modelinspect.conversion.operators import (
     SHAPE,
     STRIDED_SLICE,
     SUB,
-    TANH,
     TRANSPOSE,
 )
 from modelinspect.core.records import dataclass, field
 
 FUSED = {RELU: 1, RELU_N1_TO_1: 2, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
-
-_ELEMENT_WISE = frozenset((EXP, LOGISTIC, TANH))
-"""What works on each element and is moved before a reshape."""
-_PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
+_MOST_AXES = 4
+"""The axes that operators of two tensors can broadcast over."""
+PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
 """What works on pairs of elements and is moved before two equal reshapes."""
 
 
@@ -148,7 +144,7 @@ class Moves:
         return True
 
     def move_before_reshape(self, op: Op) -> bool:
-        """Do what is done to every element, or to every channel, before a reshape."""
+        """Compute with a constant of every channel, or with one number, before a reshape."""
         reshape = self.maker(op.inputs[0])
         if (
             reshape is None
@@ -158,39 +154,24 @@ class Moves:
         ):
             return False
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
-        if op.code not in FUSED and reshape.inputs[1].constant is None:
+        if op.code not in PAIRED or other is None or reshape.inputs[1].constant is None:
             return False
-        is_number = (
-            op.code in _PAIRED and other is not None and other.constant is not None and not other.shape
-        )
-        if op.code == ADD and other is not None and (flat := _joined(other, before, after)) is not None:
+        if max(len(before.shape), len(after.shape)) > _MOST_AXES:
+            return False
+        is_number = other.constant is not None and not other.shape
+        if op.code == ADD and (flat := _joined(other, before, after)) is not None:
             other, is_number = flat, self.is_product(before)
-        keeps_last = before.shape[-1:] == after.shape[-1:] or is_number
-        of_sum = (made := self.maker(before)) is not None and made.code in (ADD, SUB, MUL, DIV)
-        if not keeps_last and (op.code not in FUSED or (reshape.inputs[1].constant and not of_sum)):
+        if not is_number and before.shape[-1:] != after.shape[-1:]:
             return False
-        if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
-            if (
-                other is None
-                or other.constant is None
-                or len(other.shape) > 1
-                or op.output.shape != after.shape
-            ):
-                return False
-        elif op.code not in FUSED and op.code not in _ELEMENT_WISE:
+        if other.constant is None or len(other.shape) > 1 or op.output.shape != after.shape:
             return False
-        location = fused(
-            op.output.location, reshape.inputs[1].location if other is not None else (), after.location
-        )
-        if other is not None:  # a constant that equals others has an empty name here
-            location = fused(location, other.location or ("",) if op.code == MUL else other.location)
+        location = fused(op.output.location, reshape.inputs[1].location, after.location)
+        # a constant that equals others has an empty name here
+        location = fused(location, other.location or ("",) if op.code == MUL else other.location)
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
-        changed = Op(op.code, [before, other][: len(op.inputs)], [inner], op.options, op.number)
-        target = reshape.inputs[1]
-        if op.code in FUSED and target.constant is not None and keeps_last:  # this rule makes the shape again
-            target = Value(target.shape, location, target.kind, target.constant)
-        moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
+        changed = Op(op.code, [before, other], [inner], op.options, op.number)
+        moved = Op(RESHAPE, [inner, reshape.inputs[1]], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
             old.code, old.inputs, old.outputs = new.code, new.inputs, new.outputs
             old.options, old.number = new.options, new.number
@@ -202,7 +183,7 @@ class Moves:
 
     def move_pair_before_reshapes(self, op: Op) -> bool:
         """Do what is done with the elements of two tensors before both are reshaped in the same way."""
-        if op.code not in _PAIRED or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:
+        if op.code not in PAIRED or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:
             return False
         first, second = (self.maker(value) for value in op.inputs)
         if first is None or second is None or first.code != RESHAPE or second.code != RESHAPE:
