@@ -29,6 +29,9 @@ read numbers in them.
 _CHANGED = frozenset({"Operator", "Tensor", "SubGraph", "Metadata", "TensorMap"})
 """Tables that steps change after they are read: two that are equal may differ then."""
 
+_DIFFERENT = frozenset({"Buffer", "Operator"})
+"""Tables whose vectors seldom equal others."""
+
 
 @dataclass(eq=False, slots=True)
 class Text:
@@ -63,11 +66,14 @@ class Items:
 
 @dataclass(eq=False, slots=True)
 class Record:
-    """A table: numbers and structs by field name as bytes, all else as nodes."""
+    """A table: numbers and structs by field name as bytes, all else as nodes.
+
+    Tables without fields share their dictionaries, so these are replaced where a field is added.
+    """
 
     type: TableType
-    inline: dict[str, bytes] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
+    inline: dict[str, bytes] = field(default_factory=lambda: _NO_NUMBERS)
+    nodes: dict[str, Node] = field(default_factory=lambda: _NO_NODES)
     place: int = 0
 
     def number(self, name: str) -> int:
@@ -82,7 +88,7 @@ class Record:
         if value == known.default:
             self.inline.pop(name, None)
         elif known.scalar is not None:
-            self.inline[name] = known.scalar.pack(value)
+            self.inline = {**self.inline, name: known.scalar.pack(value)}
 
     def records(self, name: str) -> list[Record]:
         """Return the tables of a vector field."""
@@ -103,7 +109,7 @@ class Record:
     def set_numbers(self, name: str, values: list[int]) -> None:
         """Set a vector field of integers that are 4 bytes each."""
         data = b"".join(value.to_bytes(4, "little", signed=True) for value in values)
-        self.nodes[name] = Numbers(data, 0, len(data), len(values), 4)
+        self.nodes = {**self.nodes, name: Numbers(data, 0, len(data), len(values), 4)}
 
     def text(self, name: str) -> str:
         """Return a string field, empty where it is missing."""
@@ -112,6 +118,9 @@ class Record:
 
 
 Node = Text | Numbers | Items | Record
+
+_NO_NUMBERS: dict[str, bytes] = {}
+_NO_NODES: dict[str, Node] = {}
 
 
 class TreeReader:
@@ -162,34 +171,40 @@ class TreeReader:
         return self._pages[page][inner : inner + size]
 
     def _uint(self, offset: int, size: int = 4) -> int:
-        self.end = max(self.end, offset + size)
+        if offset + size > self.end:
+            self.end = offset + size
         return int.from_bytes(self._bytes(offset, size), "little")
 
     def _table(self, at: int, kind: TableType) -> Record:
-        places = self._known.setdefault(kind.name, {})
+        places = self._known.get(kind.name)
+        if places is None:
+            places = self._known[kind.name] = {}
         known = places.get(at)
         if known is not None:
             return known
         self._count += 1
-        self._limits.allow(
-            "the number of its tables", self._count, self._limits.objects, self._source.name, at
-        )
-        record = places[at] = Record(kind)
-        self.end = max(self.end, at + 4)
+        if self._count > self._limits.objects:
+            self._limits.allow(
+                "the number of its tables", self._count, self._limits.objects, self._source.name, at
+            )
+        numbers: dict[str, bytes] = {}
+        nodes: dict[str, Node] = {}
+        record = places[at] = Record(kind, numbers, nodes)
         vtable = at - int.from_bytes(self._bytes(at, 4), "little", signed=True)
         layout = self._layouts.get((vtable, kind.name))
         if layout is None:
             layout = self._layouts[vtable, kind.name] = self._layout(vtable, kind)
         size, fields = layout
-        self.end = max(self.end, at + size)
+        self.end = max(self.end, at + 4, at + size)
         for one, slot, default in fields:
             if default is None:
                 self._field(record, one, at + slot)
             elif (data := self._bytes(at + slot, one.size)) != default:
-                record.inline[one.name] = data
+                numbers[one.name] = data
+        record.inline, record.nodes = numbers or _NO_NUMBERS, nodes or _NO_NODES
         if kind.name in self._options:
-            nodes = tuple((name, id(node)) for name, node in record.nodes.items())
-            key = kind.name, tuple(record.inline.items()), nodes
+            below = tuple((name, id(node)) for name, node in nodes.items())
+            key = kind.name, tuple(numbers.items()), below
             record = places[at] = self._equal.setdefault(key, record)
         return record
 
@@ -221,9 +236,8 @@ class TreeReader:
             record.nodes[one.name] = self._node(target, one)
         elif one.shape in (Shape.SCALAR, Shape.STRUCT):
             numbers = self._numbers(target, one)
-            if (
-                numbers.size <= _SHORT and record.type.name != "Buffer"
-            ):  # most are shapes, and few of those differ
+            if numbers.size <= _SHORT and record.type.name not in _DIFFERENT:
+                # most are shapes, and few of those differ
                 key = record.type.name, one.name, numbers.alignment, numbers.data
                 numbers = self._equal.setdefault(key, numbers)
             record.nodes[one.name] = numbers
@@ -282,17 +296,18 @@ class _Sharing:
     def __init__(self, apart: frozenset[str]) -> None:
         self.apart = apart
         self.known: dict[Any, Node] = {}
+        self.leaves: dict[tuple[str, int], dict[bytes, Any]] = {}  # strings and vectors, by what has them
         self.visited: dict[int, Node] = {}
         self.replaced: list[Node] = []  # they must stay: numbers of objects that are gone are given again
 
     def visit(self, node: Node, owner: str) -> Node:
         """Return the first node that equals this one, which may be itself."""
         if isinstance(node, Text):
-            return self.known.setdefault((owner, node.data), node)
+            return self._leaf(owner, 0, node.data, node)
         if isinstance(node, Numbers):
             if node.data is None or owner in self.apart:
                 return node
-            return self.known.setdefault((owner, node.alignment, node.count, node.data), node)
+            return self._leaf(owner, node.alignment, node.data, node)
         found = self.visited.get(id(node))
         if found is not None:
             return found
@@ -311,4 +326,10 @@ class _Sharing:
         self.visited[id(node)] = found
         if found is not node:
             self.replaced.append(node)
+        return found
+
+    def _leaf(self, owner: str, alignment: int, data: bytes, node: Node) -> Node:
+        """Return the first string or vector of a field with these bytes: as long ones have equal counts."""
+        places = self.leaves.setdefault((owner, alignment), {})
+        found: Node = places.setdefault(data, node)
         return found

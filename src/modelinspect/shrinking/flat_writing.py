@@ -62,14 +62,13 @@ def _blocks(numbers: Numbers, copy: Callable[[int, int], Iterator[bytes]]) -> It
     yield from copy(numbers.offset, numbers.size)
 
 
-def _children(node: Node) -> list[Node]:
-    match node:
-        case Items():
-            return node.items
-        case Record():
-            return [node.nodes[one.name] for one in node.type.fields if one.name in node.nodes]
-        case _:
-            return []
+def _children(node: Items | Record) -> list[Node]:
+    if isinstance(node, Items):
+        return node.items
+    nodes = node.nodes
+    if len(nodes) < 2:
+        return [*nodes.values()]
+    return [nodes[one.name] for one in node.type.fields if one.name in nodes]
 
 
 def _ordered(root: Record) -> list[Node]:
@@ -82,6 +81,9 @@ def _ordered(root: Record) -> list[Node]:
             found.append(node)
         elif not node.place:
             node.place = -1
+            if isinstance(node, Text | Numbers):  # nothing is below
+                found.append(node)
+                continue
             pending.append((node, True))
             pending += [(child, False) for child in _children(node) if not child.place]
     found.reverse()

@@ -199,7 +199,7 @@ def drop_tensors(model: Record, *, constants: bool) -> list[str]:
     graphs = model.records("subgraphs")
     counts = Counter(tensor.text("name") for graph in graphs for tensor in graph.records("tensors"))
     dropped: list[str] = []
-    forms = _forms([tensor for graph in graphs for tensor in graph.records("tensors")])
+    forms = _forms([tensor for graph in graphs for tensor in graph.records("tensors")], buffers)
 
     def stays(tensor: Record) -> bool:
         index = tensor.number("buffer")
@@ -274,7 +274,7 @@ def share_buffers(model: Record, source: Source) -> tuple[int, int]:
     used = {one.number("buffer") for one in (*tensors, *metadata)} | set(model.numbers("metadata_buffer"))
     if max(used, default=0) >= len(buffers):
         raise NotShrinkableError(f"{source.name}: names a buffer that does not exist")
-    forms = _forms(tensors)
+    forms = _forms(tensors, buffers)
     first: dict[object, int] = {}
     places = {0: 0}
     kept = [buffers[0]]
@@ -318,13 +318,13 @@ def strip_names(model: Record) -> int:
     return gone
 
 
-def _forms(tensors: list[Record]) -> dict[int, set[tuple[int, tuple[int, ...]]]]:
-    """Return the types and shapes of the tensors that name each buffer."""
+def _forms(tensors: list[Record], buffers: list[Record]) -> dict[int, set[tuple[int, tuple[int, ...]]]]:
+    """Return the types and shapes of the tensors that name each buffer that has data."""
     found: dict[int, set[tuple[int, tuple[int, ...]]]] = {}
     for tensor in tensors:
-        found.setdefault(tensor.number("buffer"), set()).add(
-            (tensor.number("type"), tuple(tensor.numbers("shape")))
-        )
+        index = tensor.number("buffer")
+        if index < len(buffers) and "data" in buffers[index].nodes:
+            found.setdefault(index, set()).add((tensor.number("type"), tuple(tensor.numbers("shape"))))
     return found
 
 

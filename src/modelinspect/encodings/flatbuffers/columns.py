@@ -103,14 +103,18 @@ class Columns:
             self.parts.append((offsets, np.broadcast_to(np.asarray(sizes, dtype=np.int64), offsets.shape)))
 
     def spans(self) -> tuple[Positions, Positions]:
-        """Return begins and ends of all that was claimed or skipped, sorted by begin.
+        """Return begins and ends of all that was claimed or skipped, each sorted by itself: every span before
+        a gap ends before it, so nothing is between an end and the begin after it.
 
         The columns are forgotten: two million spans take 16 MB for each column that is kept.
         """
-        begins = np.concatenate([part[0] for part in self.parts])
-        ends = np.concatenate([part[1] for part in self.parts])
-        self.parts.clear()
-        ends += begins
-        order = np.argsort(begins, kind="stable")
-        begins = begins[order]
-        return begins, ends[order]
+        count = sum(len(part[0]) for part in self.parts)
+        begins, ends = np.empty(count, np.int64), np.empty(count, np.int64)
+        while self.parts:
+            offsets, sizes = self.parts.pop()
+            count -= len(offsets)
+            begins[count : count + len(offsets)] = offsets
+            ends[count : count + len(offsets)] = offsets + sizes
+        begins.sort()
+        ends.sort()
+        return begins, ends

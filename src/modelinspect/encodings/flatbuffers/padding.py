@@ -34,16 +34,18 @@ def claim_padding(
     that nothing leads to, which are free, and reports what is neither.
     """
     begins, ends = columns.spans()
-    reach = np.maximum.accumulate(ends)
-    last = int(reach[-1])
+    last = int(ends[-1])
     left = _remains(sheet, last, sheet.size if end is None else end, vtables) if vtables is not None else 0
     if left:
         walk.claims.claim(last, left, RegionKind.FREE, walk.claims.path("unreferenced"))
-        reach[-1] = last = last + left
+        last += left
     limit = min(sheet.size, end) if end is not None else last + _tail(sheet, last, alignment)
-    stops = np.concatenate((begins[1:], [limit]))
-    open_gaps = stops > reach
-    starts, sizes = reach[open_gaps], (stops - reach)[open_gaps]
+    gaps = np.flatnonzero(begins[1:] > ends[:-1])
+    starts, stops = ends[gaps], begins[gaps + 1]
+    del begins, ends
+    if limit > last:
+        starts, stops = np.append(starts, last), np.append(stops, limit)
+    sizes = stops - starts
     small = sizes < (alignment if vtables is None else _LARGEST_ALIGNMENT)
     zero = small.copy()
     for index in range(int(sizes[small].max(initial=0))):
