@@ -229,7 +229,7 @@ def drop_tensors(model: Record, *, constants: bool) -> list[str]:
             continue
         dropped += [one.text("name") for index, one in enumerate(tensors) if index not in set(kept)]
         places = {old: new for new, old in enumerate(kept)} | {-1: -1}
-        graph.nodes["tensors"] = Items([tensors[index] for index in kept])
+        graph.nodes = {**graph.nodes, "tensors": Items([tensors[index] for index in kept])}
         for record, keys in [
             (graph, ("inputs", "outputs")),
             *((op, ("inputs", "outputs", "intermediates")) for op in operators),
@@ -250,7 +250,7 @@ def drop_codes(model: Record) -> int:
     if len(used) == len(codes) or not used or used[-1] >= len(codes):
         return 0
     places = {old: new for new, old in enumerate(used)}
-    model.nodes["operator_codes"] = Items([codes[index] for index in used])
+    model.nodes = {**model.nodes, "operator_codes": Items([codes[index] for index in used])}
     for operator in operators.values():
         operator.set_number("opcode_index", places[operator.number("opcode_index")])
     return len(codes) - len(used)
@@ -300,7 +300,7 @@ def share_buffers(model: Record, source: Source) -> tuple[int, int]:
         one.set_number("buffer", places[one.number("buffer")])
     if model.numbers("metadata_buffer"):
         model.set_numbers("metadata_buffer", [places[index] for index in model.numbers("metadata_buffer")])
-    model.nodes["buffers"] = Items(list(kept))
+    model.nodes = {**model.nodes, "buffers": Items(list(kept))}
     return shared, sum(_size(buffer) for index, buffer in enumerate(buffers) if index not in used)
 
 
